@@ -1,0 +1,76 @@
+# Everything is run from .venv, which the first target that needs it makes.
+# On a fresh machine only Python (3.11 to 3.13, with venv and pip), make and git are needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+READY := .venv/.ready
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test slow soak lint format ci bench lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+setup: $(READY) ## make .venv with all that the targets below need
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+$(READY): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+define FIRST_LINES
+import gzip, itertools, pathlib, sys
+part = min(pathlib.Path("out").rglob("*.cef.gz"))
+print(f"\nThe first lines of {part}:\n", flush=True)
+with gzip.open(part) as lines:
+    sys.stdout.buffer.writelines(itertools.islice(lines, 5))
+endef
+export FIRST_LINES
+
+demo: setup ## export the sample timeline into ./out and show the first lines
+	@rm -rf out _cefline
+	$(BIN)/cefline export tests/data/sample.parquet ./out
+	@$(BIN)/python -c "$$FIRST_LINES"
+
+test: setup ## run the tests that are quick
+	$(PYTEST) -n auto
+
+slow: setup ## run the slow tests, at their short length
+	$(PYTEST) -m slow
+
+soak: setup ## run the slow tests at full length
+	CEFLINE_SOAK=1 $(PYTEST) -m slow --timeout=3600
+
+lint: setup ## check style, types, import rules, packaging and that no file names a registry
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(PYTEST) -q tests/test_packaging.py
+
+format: setup ## format the code and sort its imports
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+ci: ## all checks, as CI runs them
+	.ci/run
+
+bench: setup ## measure the kernels, the whole job and its peers
+	$(PYTEST) benchmarks -o addopts= -o python_files='bench_*.py' --import-mode=importlib
+
+lock: $(BIN)/python ## resolve requirements.lock anew from pyproject.toml (LOCK=--upgrade: newest versions)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --python-version 3.11 \
+		--all-extras $(LOCK) --output-file requirements.lock pyproject.toml
+
+clean: ## remove .venv and all that the targets made
+	rm -rf .venv out _cefline dist build .hypothesis .coverage .coverage.* .benchmarks
+	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find pipelines schemas tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

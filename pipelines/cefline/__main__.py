@@ -1,0 +1,5 @@
+"""`python -m cefline`."""
+
+from cefline.cli import main
+
+main()

@@ -1,0 +1,71 @@
+"""What Python programs use beside `export`: frames in and frames out, nothing written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from cefline.conform import Conformed, Rules, conform
+from cefline.parse import parse
+from cefline.read import Batch, Limits, open_source
+from cefline.records import as_series
+from cefline.render import Profile
+from cefline.render import render as render_columns
+
+__all__ = ["parse", "read", "render"]
+
+
+_RULES, _LIMITS, _PROFILE = Rules(), Limits(), Profile()
+
+
+def read(
+    path: str | Path, rules: Rules = _RULES, limits: Limits = _LIMITS
+) -> Iterator[pl.DataFrame]:
+    """Yield the events of a local timeline as canonical frames, bounded in rows and bytes.
+
+    Args:
+        path: Parquet, or NDJSON or a JSON array, plain, gzip or zstd; known by its content.
+        rules: what only the user can know of the source.
+        limits: bounds of a frame.
+
+    Returns:
+        Frames with a column for each field that occurs, under its canonical name: text and lists
+        (as Python literals) String, int Int64, bool Boolean, time Datetime (microseconds, UTC).
+        Values that don't fit their field are null; rows that can't be read are left out.
+
+    Raises:
+        SourceError: it can't be read as a whole.
+    """
+    for chunk in open_source(Path(path), str(path), limits).chunks:
+        yield _frame(conform(chunk.load(), rules))
+
+
+def render(frame: pl.DataFrame, profile: Profile = _PROFILE, rules: Rules = _RULES) -> pl.Series:
+    """Render events as CEF lines, without their LF.
+
+    Args:
+        frame: a row for each event; columns under any of the names and types of the field table.
+        profile: constants and choices of the lines.
+        rules: what only the user can know of the frame.
+
+    Returns:
+        Series `line` of String, a value for each row; null where a row has no usable field, or a
+        line longer than the profile's `max_event` bytes.
+    """
+    data = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
+    batch = data.to_batches()[0] if data.num_rows else pa.RecordBatch.from_pylist([], data.schema)
+    conformed = conform(Batch(batch, pl.int_range(frame.height, eager=True)), rules)
+    lines = pl.repeat(None, frame.height, dtype=pl.String, eager=True).alias("line")
+    if conformed.ordinals.is_empty():
+        return lines
+    rendered = render_columns(conformed.columns, profile)
+    text = pl.concat([pl.Series(part) for _, part in rendered.slices()]).str.strip_suffix("\n")
+    return lines.scatter(conformed.ordinals.gather(rendered.rows), text)
+
+
+def _frame(conformed: Conformed) -> pl.DataFrame:
+    frame = pl.DataFrame({name: as_series(column) for name, column in conformed.columns.items()})
+    if "eventTime" in frame.columns:
+        frame = frame.with_columns(pl.from_epoch("eventTime", "us").dt.replace_time_zone("UTC"))
+    return frame

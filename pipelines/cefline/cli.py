@@ -1,0 +1,237 @@
+"""The command line: the only module that reads arguments and the environment, and exits."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cefline import __version__
+from cefline.errors import CeflineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cefline.config import Settings
+    from cefline.progress import Progress
+    from cefline.report import Report
+
+_EXIT_CODES = """\b
+Exit codes:
+  0    done, or nothing to do
+  1    failed
+  2    the call is wrong
+  3    too many rejects: nothing of that source was published
+  75   try again: network, throttling, expired token, disk full, an open turn
+  78   configuration, credentials or rights are wrong
+  130, 143   interrupted, terminated
+"""
+
+_SETTINGS = {
+    "profile": "Which CEF keys fields become: cado.",
+    "partition_by": "Fields, or `day`, separated by commas, or `none`.  [default: evidence_id]",
+    "part_size": "Text of a part at most.  [default: 64MiB]",
+    "compression": "gzip, zstd or none.  [default: gzip]",
+    "compression_level": "0 to 3 for gzip, 1 to 22 for zstd.  [default: 2, 1]",
+    "state": "Where plans, manifests and rejects go.  [default: _cefline/<name> beside DEST]",
+    "max_rejects": "Rows, or a share such as 0.1%.  [default: 10 rows or 0.1%]",
+    "time_unit": "Unit of numbers in eventTime: s, ms, us or ns.  [default: s, if they can be]",
+    "timezone": "Zone of times in text that have none, such as UTC.",
+    "threads": "How many cores to use.  [default: all]",
+}
+
+
+def main() -> None:
+    """Run a command and exit with its code; a problem of the user's never shows a traceback."""
+    # Parallel over batches instead: must be set before polars is imported.
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = commands.main(standalone_mode=False)
+    except click.ClickException as err:
+        err.show()
+        code = err.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; the next run goes on")
+        code = 130
+    except CeflineError as err:
+        _say(str(err))
+        code = err.exit_code
+    except BrokenPipeError:  # the reader of preview has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code or 0)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EXIT_CODES,
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def commands() -> None:
+    """Bulk forensic timeline exports in, CEF text on S3 out, each event exactly once."""
+
+
+def _with_settings(names: list[str]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:  # noqa: ANN401 - click's own
+        for name in reversed(names):
+            flag = f"--{name.replace('_', '-')}"
+            command = click.option(flag, name, metavar="TEXT", help=_SETTINGS[name])(command)
+        option = click.option(
+            "--config",
+            "file",
+            type=click.Path(path_type=Path),
+            envvar="CEFLINE_CONFIG",
+            help="A TOML file of settings; flags and CEFLINE_* variables win over it.",
+        )
+        return option(command)
+
+    return decorate
+
+
+@commands.command(epilog=_EXIT_CODES)
+@click.argument("places", nargs=-1, metavar="SOURCE... [DEST]")
+@_with_settings(list(_SETTINGS))
+@click.option("--hive", is_flag=True, help="Name folders dt=... and evidence_id=... .")
+@click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
+@click.option("--dry-run", is_flag=True, help="Read and convert everything, write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one line of JSON.")
+@click.option("--quiet", is_flag=True, help="No progress, no log but errors, no summary.")
+def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
+    """Deliver timelines to a folder or an S3 prefix as CEF text.
+
+    SOURCE is a file, a folder or a glob, local or s3://: Parquet, or NDJSON or a JSON array,
+    plain, .gz or .zst. DEST is a local folder or s3://bucket/prefix. Where the configuration has a
+    destination, DEST is left out and every argument is a SOURCE.
+    """
+    dry_run, as_json, quiet = (bool(options.pop(n)) for n in ("dry_run", "as_json", "quiet"))
+    settings = _settings(file, options)
+    if not settings.config.enabled:
+        _disabled(settings, as_json=as_json)
+        return 0
+    config = _placed(settings, places)
+    progress = _progress(quiet=quiet)
+
+    from cefline.job import export as run
+
+    report = run(config, progress=progress, dry_run=dry_run)
+    _print_report(report, as_json=as_json, quiet=quiet)
+    return report.exit_code
+
+
+@commands.command()
+@click.argument("source")
+@click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True)
+@_with_settings(["time_unit", "timezone"])
+@click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
+def preview(source: str, count: int, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Print the CEF lines of the first events of SOURCE; write nothing."""
+    settings = _settings(file, options)
+    _progress(quiet=True)
+
+    from cefline.job import preview as lines
+
+    for text in lines(source, settings.config, count):
+        sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+
+
+@commands.command()
+@click.option("--markdown", is_flag=True, help="As a Markdown table.")
+def fields(*, markdown: bool) -> None:
+    """Show the field table: input names, types, CEF keys."""
+    from cefline import fieldtable
+
+    click.echo(fieldtable.markdown() if markdown else fieldtable.plain(), nl=False)
+
+
+@commands.command(name="config")
+@_with_settings(list(_SETTINGS))
+def config_command(file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Show the settings in force and where each one comes from; secrets are masked."""
+    from cefline.config import shown
+
+    for name, value, origin in shown(_settings(file, options)):
+        click.echo(f"{name} = {value}  ({origin})")
+
+
+def _settings(file: Path | None, options: dict[str, Any]) -> Settings:
+    from cefline.config import load
+
+    given = {
+        n: str(v).lower() if v is True else v for n, v in options.items() if v not in {None, False}
+    }
+    return load(given, os.environ, file)
+
+
+def _placed(settings: Settings, places: tuple[str, ...]) -> Any:  # noqa: ANN401 - a Config, which is not imported yet
+    from dataclasses import replace
+
+    from cefline.config import place
+
+    config = settings.config
+    if config.dest:
+        return replace(config, sources=places or config.sources)
+    if len(places) < 2:  # noqa: PLR2004 - a source and a destination
+        message = (
+            "Give at least one SOURCE and DEST, or set `dest` (or `bucket`) in the configuration."
+        )
+        raise click.UsageError(message)
+    try:
+        return replace(config, sources=places[:-1], dest=place(places[-1]))
+    except ValueError as err:
+        message = f"DEST {places[-1]!r}: {err}"
+        raise click.UsageError(message) from err
+
+
+def _progress(*, quiet: bool) -> Progress:
+    from cefline.progress import Bar, Logged, Silent
+
+    terminal = sys.stderr.isatty()
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)sZ %(levelname)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.getLogger("cefline").setLevel(logging.WARNING if quiet or terminal else logging.INFO)
+    if quiet:
+        return Silent()
+    return Bar() if terminal else Logged()
+
+
+def _print_report(report: Report, *, as_json: bool, quiet: bool) -> None:
+    for source in report.sources:
+        if source.error is not None:
+            _say(str(source.error))
+    if as_json:
+        click.echo(json.dumps(report.as_json(), ensure_ascii=False))
+    elif not quiet:
+        for line in report.lines():
+            click.echo(line)
+
+
+def _disabled(settings: Settings, *, as_json: bool) -> None:
+    if as_json:
+        from cefline.report import Report
+
+        click.echo(json.dumps({**Report((), 0.0).as_json(), "enabled": False}))
+    else:
+        click.echo(f"Nothing was done: enabled = false ({settings.origins['enabled']})")
+
+
+def _say(text: str) -> None:
+    click.echo(f"cefline: {text}", err=True)
+
+
+def _terminated(_signal: int, _frame: object) -> None:
+    _say("terminated; the next run goes on")
+    sys.exit(143)

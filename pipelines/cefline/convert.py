@@ -1,0 +1,100 @@
+"""One batch from input columns to lines: what runs on every core."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+import polars as pl
+
+from cefline import times
+from cefline.conform import Rules, conform
+from cefline.pack import Slice
+from cefline.partition import partition
+from cefline.read import Chunk
+from cefline.records import Counts, placed
+from cefline.render import Profile, render
+
+_EAGER = 128 << 20
+"""Up to so much text of a batch is joined at once. A small input can expand without bounds (one
+value of 1 MB in a dictionary, 50,000 rows): then each slice is joined when its turn has come."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """What turns a batch into lines."""
+
+    rules: Rules
+    profile: Profile
+    partition_by: tuple[str, ...]
+    hive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """The lines of a batch, and what there is to say about it."""
+
+    slices: Iterable[Slice]
+    read: int
+    """Events read: rows, and rows that could not be read."""
+    rejects: pl.DataFrame
+    counts: Counts
+    seen: times.Seen
+    text_bytes: int
+    done: float
+
+
+def convert(chunk: Chunk, converter: Converter) -> Converted:
+    """Read, conform and render a chunk.
+
+    Raises:
+        SourceError: it can't be read, or the source can't be as a whole.
+    """
+    batch = chunk.load()
+    unread = (batch.rejects["kind"] == "row").sum()
+    conformed = conform(batch, converter.rules)
+    read = len(batch.ordinals) + int(unread)
+    if conformed.ordinals.is_empty():
+        seen = conformed.seen
+        return Converted((), read, conformed.rejects, conformed.counts, seen, 0, chunk.done)
+    rendered = render(conformed.columns, converter.profile)
+    folders = partition(
+        conformed.columns, converter.partition_by, len(conformed.ordinals), hive=converter.hive
+    ).take(rendered.rows.to_arrow())
+    ordinals = conformed.ordinals.gather(rendered.rows)
+    slices = (
+        Slice(lines, ordinals.slice(start, len(lines)), folders.slice(start, len(lines)))
+        for start, lines in rendered.slices()
+    )
+    rejected = placed(rendered.rejects, conformed.ordinals, conformed.columns.get("eventId"))
+    text_bytes = int(rendered.lengths.sum())
+    return Converted(
+        list(slices) if text_bytes <= _EAGER else slices,
+        read,
+        pl.concat([conformed.rejects, rejected]),
+        conformed.counts + rendered.counts,
+        conformed.seen,
+        text_bytes,
+        chunk.done,
+    )
+
+
+def in_order(
+    pool: Executor, function: Callable[[A], B], items: Iterable[A], ahead: int
+) -> Iterator[B]:
+    """Yield `function` of each item, in order, with `ahead` of them under way in the pool."""
+    under_way: deque[Future[B]] = deque()
+    try:
+        for item in items:
+            under_way.append(pool.submit(function, item))
+            if len(under_way) > ahead:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        for future in under_way:
+            future.cancel()

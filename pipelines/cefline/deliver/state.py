@@ -1,0 +1,131 @@
+"""What cefline remembers: plans, turns, manifests, rejects; as objects that never change.
+
+    state.json                    the destination this state belongs to
+    plans/<delivery>.json         what a delivery consists of, before its first part
+    turns/00000042.json           which delivery publishes, and its stamp; .closed when it is done
+    manifests/<delivery>.json     what was delivered; a delivery is done if and only if it is there
+    rejects/<delivery>/...        evidence: what could not be delivered as it was
+
+Only `rejects/` holds values from events, so that it can have a lifecycle of its own.
+"""
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cefline.deliver.store import Store
+from cefline.errors import ConfigError, DeliveryError, TryAgainError
+
+_JSON = "application/json"
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to publish under the destination; its number and stamp are in every key."""
+
+    number: int
+    stamp: str
+
+
+def delivery_id(sha256: str) -> str:
+    """Return the id of the delivery of a source with this identity."""
+    return sha256[:32]
+
+
+def bind(state: Store, dest: str) -> None:
+    """Bind the state to its destination.
+
+    Raises:
+        ConfigError: it belongs to another one.
+    """
+    if not _create(state, "state.json", {"version": 1, "dest": dest}):
+        bound = _load(state, "state.json")["dest"]
+        if bound != dest:
+            message = f"the state {state.url} belongs to {bound}, not to {dest}"
+            raise ConfigError(message, hint="Give each destination a state of its own: --state")
+
+
+def manifests(state: Store) -> set[str]:
+    """Return the ids of the deliveries that are done."""
+    return {key[10:-5] for key, _ in state.list("manifests/")}
+
+
+def plan(state: Store, delivery: str) -> dict[str, Any] | None:
+    """Return the plan of a delivery, or None where none was made."""
+    key = f"plans/{delivery}.json"
+    known = any(found == key for found, _ in state.list(key))
+    return _load(state, key) if known else None
+
+
+def make_plan(state: Store, delivery: str, planned: dict[str, Any]) -> None:
+    """Make the plan of a delivery, or make sure that this is the one that was made.
+
+    Raises:
+        DeliveryError: the plan that was made has other parts.
+    """
+    key = f"plans/{delivery}.json"
+    if not _create(state, key, planned):
+        made = _load(state, key)
+        if any(made[name] != planned[name] for name in ("settings", "parts", "text_format")):
+            message = f"{state.url}/{key} was made by cefline {made['cefline']} with other parts"
+            hint = "Finish it with that version; nothing was published by this run"
+            raise DeliveryError(message, hint=hint)
+
+
+def take_turn(state: Store, delivery: str, source: str, now: datetime) -> Turn:
+    """Take the next turn, or go on with the one that this delivery has.
+
+    Raises:
+        TryAgainError: another delivery's turn is open, or was taken at this instant.
+    """
+    keys = [key for key, _ in state.list("turns/")]
+    last = max((key for key in keys if key.endswith(".json")), default=None)
+    number, stamp = 1, now
+    if last is not None:
+        turn = _load(state, last)
+        if turn["delivery"] == delivery:
+            return Turn(turn["turn"], turn["stamp"])
+        if last.replace(".json", ".closed") not in keys:
+            raise _open_turn(turn)
+        number = turn["turn"] + 1
+        before = datetime.strptime(f"{turn['stamp']}+0000", f"{_STAMP}%z")
+        stamp = max(now, before + timedelta(seconds=1))
+    taken = Turn(number, stamp.strftime(_STAMP))
+    content = {"turn": number, "stamp": taken.stamp, "delivery": delivery, **_who(source)}
+    if not _create(state, f"turns/{number:08d}.json", content):
+        message = f"another run took turn {number} of {state.url} just now"
+        raise TryAgainError(message, hint="Run again when it has finished")
+    return taken
+
+
+def close_turn(state: Store, turn: Turn, delivery: str) -> None:
+    """Close a turn: all its parts are there."""
+    _create(state, f"turns/{turn.number:08d}.closed", {"turn": turn.number, "delivery": delivery})
+
+
+def make_manifest(state: Store, delivery: str, manifest: dict[str, Any]) -> None:
+    """Say that a delivery is done; a manifest that is there already says the same."""
+    _create(state, f"manifests/{delivery}.json", manifest)
+
+
+def _create(state: Store, key: str, content: dict[str, Any]) -> bool:
+    body = json.dumps(content, indent=1, ensure_ascii=False).encode()
+    return state.create(key, body, _JSON, {})
+
+
+def _load(state: Store, key: str) -> dict[str, Any]:
+    return dict(json.loads(state.read(key)))
+
+
+def _open_turn(turn: dict[str, Any]) -> TryAgainError:
+    begun = f"by process {turn['process']} on {turn['host']} at {turn['stamp']}"
+    message = f"turn {turn['turn']} is still open: delivery {turn['delivery']}, begun {begun}"
+    return TryAgainError(message, hint=f"Run its source again to finish it: {turn['source']}")
+
+
+def _who(source: str) -> dict[str, Any]:
+    return {"source": source, "host": socket.gethostname(), "process": os.getpid()}

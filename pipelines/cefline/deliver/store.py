@@ -1,0 +1,186 @@
+"""Where objects are put: an S3 prefix or a local folder, with the same guarantees.
+
+An object appears whole or not at all, and never changes: it is created only where none is.
+Existence is decided by that, or by a listing; never by asking for a key that may be missing,
+which S3 answers with 403 to those who may not list.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
+
+from cefline import s3
+from cefline.errors import ConfigError, TryAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import s3fs
+
+
+class Store(Protocol):
+    """A place for objects, by key below its URL."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+
+    def create(self, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]) -> bool:
+        """Create an object; False where one exists already, which is left as it is."""
+
+    def read(self, key: str) -> bytes:
+        """Return the bytes of an object that exists."""
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Yield key and size of the objects whose key begins so, in key order."""
+
+    def now(self) -> datetime:
+        """Return the time of the clock that stamps the objects."""
+
+
+def open_store(
+    url: str, scratch: Path | None, connect: Callable[[], s3fs.S3FileSystem], put: Mapping[str, str]
+) -> Store:
+    """Return the store at a URL.
+
+    Args:
+        url: a local folder or an `s3://` prefix.
+        scratch: for a local folder, where files are written before they are linked into place; on
+            the same file system, outside of the folder.
+        connect: gives the S3 client.
+        put: arguments of every PutObject.
+    """
+    if url.startswith("s3://"):
+        return S3Store(url, connect(), put)
+    root = Path(url).absolute()
+    return LocalStore(str(root), root, scratch or root / ".tmp")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Store:
+    """Objects below an `s3://` prefix."""
+
+    url: str
+    fs: s3fs.S3FileSystem
+    put: Mapping[str, str] = field(default_factory=dict)
+
+    def create(self, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]) -> bool:
+        """Put an object with `If-None-Match: *` and its SHA-256, which S3 checks.
+
+        Raises:
+            CeflineError: as `s3.call` does.
+        """
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        arguments = {
+            "Body": body,
+            "IfNoneMatch": "*",
+            "ChecksumSHA256": checksum,
+            "ContentType": content_type,
+            "Metadata": dict(metadata),
+            **self.put,
+        }
+        for wait in (0.2, 0.5, 1.0, None):
+            try:
+                s3.call(self.fs, "put_object", f"{self.url}/{key}", **arguments)
+            except s3.ExistsError:
+                return False
+            except s3.ConflictError:  # 409: another PUT of the key is under way
+                if wait is None:
+                    raise
+                time.sleep(wait)
+            else:
+                return True
+        raise AssertionError
+
+    def read(self, key: str) -> bytes:
+        """Return the bytes of an object."""
+        return s3.get(self.fs, f"{self.url}/{key}")
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Yield key and size of the objects whose key begins so, in key order."""
+        start = len(s3.split(self.url)[1]) + 1 if s3.split(self.url)[1] else 0
+        for listed in s3.listing(self.fs, f"{self.url}/{prefix}"):
+            yield str(listed["Key"])[start:], int(listed["Size"])
+
+    def now(self) -> datetime:
+        """Return S3's own time, from the answer to a listing."""
+        answer = s3.call(self.fs, "list_objects_v2", f"{self.url}/", MaxKeys=1)
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStore:
+    """Objects as files below a folder; `scratch` holds them until they are whole."""
+
+    url: str
+    root: Path
+    scratch: Path
+
+    def create(self, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]) -> bool:  # noqa: ARG002 - files have neither
+        """Write a file, sync it, and link it into place.
+
+        Raises:
+            TryAgainError: the disk is full.
+            ConfigError: the folder can't be written to.
+        """
+        final, draft = self.root / key, self.scratch / uuid4().hex
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            try:
+                with draft.open("xb") as file:
+                    file.write(body)
+                    file.flush()
+                    os.fsync(file.fileno())
+                final.hardlink_to(draft)
+            finally:
+                draft.unlink(missing_ok=True)
+            _sync_folder(final.parent)
+        except FileExistsError:
+            if final.is_file():
+                return False
+            raise _unwritable(final, "a file or folder is in its way") from None
+        except OSError as err:
+            if err.errno in {errno.ENOSPC, errno.EDQUOT}:
+                message = f"{final}: the disk is full"
+                raise TryAgainError(message, hint=f"It takes {len(body)} more bytes") from err
+            raise _unwritable(final, str(err.strerror)) from err
+        return True
+
+    def read(self, key: str) -> bytes:
+        """Return the bytes of a file."""
+        return (self.root / key).read_bytes()
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Yield key and size of the files whose key begins so, in key order."""
+        below = self.root / prefix.rpartition("/")[0]
+        files = (path for path in below.rglob("*") if path.is_file())
+        for key, path in sorted((path.relative_to(self.root).as_posix(), path) for path in files):
+            if key.startswith(prefix) and self.scratch not in path.parents:
+                yield key, path.stat().st_size
+
+    def now(self) -> datetime:
+        """Return this machine's time."""
+        return datetime.now(UTC)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: Path, why: str) -> ConfigError:
+    return ConfigError(f"{path} can't be written: {why}", hint="Check the folder and its rights")

@@ -1,0 +1,62 @@
+"""What can go wrong, with the exit code it ends in.
+
+A message says what, where and what was expected; `hint` says what to do.
+"""
+
+TEMPORARY = 75
+CONFIGURATION = 78
+_WORST_FIRST = (CONFIGURATION, TEMPORARY, 1, 3)
+
+
+class CeflineError(Exception):
+    """A problem the user can understand and act on; never shown with a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """Take what and where, and in `hint` what to do."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return message and hint as one text."""
+        end = "\n" if "\n" in self.message else ". "
+        return f"{self.message}{end}{self.hint}" if self.hint else self.message
+
+
+class UsageError(CeflineError):
+    """The call can't be carried out as it was written."""
+
+    exit_code = 2
+
+
+class SourceError(CeflineError):
+    """A source can't be read as a whole; nothing of it is published."""
+
+
+class TooManyRejectsError(CeflineError):
+    """More rows were rejected than allowed; nothing of the source is published."""
+
+    exit_code = 3
+
+
+class DeliveryError(CeflineError):
+    """Something at the destination or in the state is not as it must be; nothing is overwritten."""
+
+
+class TryAgainError(CeflineError):
+    """Network, throttling, an expired token, a full disk, a lock: the next run may succeed."""
+
+    exit_code = TEMPORARY
+
+
+class ConfigError(CeflineError):
+    """Settings, credentials or rights are wrong; a retry will not help."""
+
+    exit_code = CONFIGURATION
+
+
+def worst(codes: list[int]) -> int:
+    """Return the exit code of a run whose sources ended in these."""
+    return next((code for code in _WORST_FIRST if code in codes), 0)

@@ -1,0 +1,83 @@
+"""Escaping of CEF values, both ways; characters that no reader can carry become visible.
+
+The rules are in `cefline_schemas.cef`. Only values that hold something to escape are touched, and
+the search for unsafe characters begins with a cheap look: most values are printable ASCII.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cefline.records import as_text
+from cefline_schemas import cef
+
+
+@dataclass(frozen=True, slots=True)
+class Escaped:
+    """Escaped text, and where characters were replaced."""
+
+    text: pa.LargeStringArray
+    replaced: pl.Series | None
+    """Number of replaced characters of each value (UInt32); None where there are none at all."""
+
+
+def escape(text: pl.Series, escapes: cef.Escapes) -> Escaped:
+    """Escape each value (String, null stays null) and make unsafe characters visible."""
+    return _make_visible(as_text(_escape(text, escapes)), escapes)
+
+
+def unescape(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
+    """Return the raw values of escaped text (String, null stays null)."""
+    dirty = text.str.contains("\\", literal=True).arg_true()
+    if dirty.is_empty():
+        return text
+    # Each piece between escaped backslashes holds whole escapes only, so order can't matter.
+    piece = pl.element()
+    for raw, escaped in escapes[1:]:
+        piece = piece.str.replace_all(escaped, raw, literal=True)
+    split = pl.col("").str.split("\\\\").list.eval(piece).list.join("\\")
+    return text.clone().scatter(
+        dirty, text.gather(dirty).alias("").to_frame().select(split).to_series()
+    )
+
+
+def escape_constant(text: str, escapes: cef.Escapes) -> str:
+    """Escape one value from the configuration."""
+    return str(escape(pl.Series([text]), escapes).text[0])
+
+
+def _escape(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
+    dirty = text.str.contains(cef.NEEDS_ESCAPE[escapes]).arg_true()
+    if dirty.is_empty():
+        return text
+    if len(dirty) > len(text) // 2:
+        return _chain(text, escapes)
+    return text.clone().scatter(dirty, _chain(text.gather(dirty), escapes))
+
+
+def _chain(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
+    escaped = pl.col("")
+    for raw, written in escapes:
+        escaped = escaped.str.replace_all(raw, written, literal=True)
+    return text.alias("").to_frame().select(escaped).to_series()
+
+
+def _make_visible(text: pa.LargeStringArray, escapes: cef.Escapes) -> Escaped:
+    odd = pl.Series(pc.invert(pc.ascii_is_printable(text))).arg_true()
+    if odd.is_empty():
+        return Escaped(text, None)
+    values = pl.Series(text)
+    found = values.gather(odd).str.count_matches(cef.UNSAFE)
+    unsafe = odd.filter(found > 0)
+    if unsafe.is_empty():
+        return Escaped(text, None)
+    shown = values.gather(unsafe)
+    for character in shown.str.extract_all(cef.UNSAFE).explode().unique().sort():
+        visible = escapes[0][1] + f"u{ord(character):04x}"
+        shown = shown.str.replace_all(character, visible, literal=True)
+    counts = pl.repeat(0, len(text), dtype=pl.UInt32, eager=True).scatter(
+        unsafe, found.filter(found > 0)
+    )
+    return Escaped(as_text(values.scatter(unsafe, shown)), counts)

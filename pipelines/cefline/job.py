@@ -1,0 +1,241 @@
+"""A run: each source goes the straight line from its bytes to published parts.
+
+fetch -> read -> conform -> render -> pack -> stage -> plan -> turn -> publish -> manifest
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cefline import __version__, deliver, s3
+from cefline.config import Config, default_state
+from cefline.conform import Rules
+from cefline.convert import Converted, Converter, convert, in_order
+from cefline.errors import CeflineError, ConfigError, TooManyRejectsError, UsageError
+from cefline.pack import TEXT_FORMAT, line_text, pack
+from cefline.progress import Progress, Silent
+from cefline.read import Limits, Local, Source, check_unchanged, fetch, find, open_source
+from cefline.render import Profile
+from cefline.report import PartReport, Report, SourceReport, counts_json, reasons_json
+from cefline.tally import Tally, check_rejects, tallied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
+
+    import s3fs
+
+log = logging.getLogger("cefline")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the sources of a run share."""
+
+    config: Config
+    dest: deliver.Store
+    state: deliver.Store
+    done: set[str]
+    """Ids of the deliveries that are done."""
+    connect: Callable[[], s3fs.S3FileSystem]
+    pool: Executor
+    threads: int
+    progress: Progress
+    dry_run: bool
+
+
+def export(config: Config, *, progress: Progress | None = None, dry_run: bool = False) -> Report:
+    """Deliver the sources of a config to its destination; one that fails stops no other.
+
+    Raises:
+        CeflineError: the run as a whole can't be carried out.
+    """
+    began = time.monotonic()
+    if not config.sources or not config.dest:
+        message = "there is no source" if config.dest else "there is no destination"
+        raise UsageError(message, hint="cefline export SOURCE... DEST")
+    connect = cache(partial(s3.connect, config.s3))
+    sources = find(config.sources, connect)
+    threads = config.threads or len(os.sched_getaffinity(0))
+    dest, state = _stores(config, connect)
+    if not dry_run:
+        deliver.bind(state, dest.url)
+    with ThreadPoolExecutor(threads) as pool:
+        done = deliver.manifests(state)
+        run = _Run(config, dest, state, done, connect, pool, threads, progress or Silent(), dry_run)
+        reports = tuple(_source(source, run) for source in sources)
+    return Report(reports, time.monotonic() - began, dry_run)
+
+
+def _stores(
+    config: Config, connect: Callable[[], s3fs.S3FileSystem]
+) -> tuple[deliver.Store, deliver.Store]:
+    dest_url, put = str(config.dest), config.s3.put_arguments()
+    state_url = config.state or default_state(dest_url)
+    scratch = None if dest_url.startswith("s3://") else Path(default_state(dest_url)).absolute()
+    dest = deliver.open_store(dest_url, scratch, connect, put)
+    state = deliver.open_store(state_url, None, connect, put)
+    if f"{state.url}/".startswith(f"{dest.url}/"):
+        message = f"the state {state.url} lies below the destination {dest.url}"
+        raise ConfigError(message, hint="A SIEM would read it: give it another place with --state")
+    return dest, state
+
+
+def _source(source: Source, run: _Run) -> SourceReport:
+    began = time.monotonic()
+    run.progress.begin(source.url, source.size)
+    report = SourceReport(source.url, "converted")
+    try:
+        with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
+            report = _deliver(source, run, Path(folder))
+    except CeflineError as err:
+        report = replace(report, outcome="failed", error=err)
+    finally:
+        run.progress.end()
+    log.info("%s: %s, %.1f s", source.url, report.outcome, time.monotonic() - began)
+    return report
+
+
+def _deliver(source: Source, run: _Run, folder: Path) -> SourceReport:
+    """Take one source from its bytes to its manifest."""
+    local = fetch(source, folder, run.connect)
+    delivery = deliver.delivery_id(local.sha256)
+    if delivery in run.done:
+        return SourceReport(source.url, "known", delivery=delivery)
+    config, notes = _planned(run, delivery)
+    opened = open_source(local.path, source.url, Limits())
+    tally, rejects = Tally(), folder / "rejects.ndjson"
+    report = SourceReport(
+        source.url, "converted", opened.format, delivery, tally, opened.unknown, notes=notes
+    )
+    batches = in_order(
+        run.pool, partial(convert, converter=_converter(config)), opened.chunks, run.threads
+    )
+    slices = tallied(_shown(batches, run), tally, source.url, partial(deliver.spill, path=rejects))
+    pieces = pack(slices, config.part_size, config.max_partitions)
+    parts = deliver.stage(pieces, folder, config.compression, config.compression_level, run.pool)
+    check_unchanged(local)
+    try:
+        check_rejects(tally, config.max_rejects, source.url)
+    except TooManyRejectsError as err:
+        if not run.dry_run:
+            deliver.keep_rejects(run.state, delivery, rejects)
+        return replace(report, outcome="failed", error=err)
+    if run.dry_run:
+        return replace(report, parts=tuple(_would_be(part, run) for part in parts))
+    deliver.keep_rejects(run.state, delivery, rejects)
+    published = _publish(local, parts, config, run, report)
+    return replace(report, outcome="delivered", parts=published)
+
+
+def _planned(run: _Run, delivery: str) -> tuple[Config, tuple[str, ...]]:
+    """Return the settings of the plan, where one was made: parts of it may be out already."""
+    made = deliver.plan(run.state, delivery)
+    if made is None or made["settings"] == run.config.planned():
+        return run.config, ()
+    own = run.config.planned()
+    differ = sorted(name for name in own if made["settings"].get(name) != own[name])
+    note = f"goes on as it was planned; settings of this run that differ: {', '.join(differ)}"
+    return run.config.with_planned(made["settings"]), (note,)
+
+
+def _converter(config: Config) -> Converter:
+    return Converter(
+        Rules(config.time_unit, config.timezone),
+        Profile(config.header, config.severity, config.subseconds, config.max_event),
+        config.partition_by,
+        hive=config.hive,
+    )
+
+
+def _shown(batches: Iterator[Converted], run: _Run) -> Iterator[Converted]:
+    for batch in batches:
+        run.progress.advance(batch.read, batch.text_bytes, batch.done)
+        yield batch
+
+
+def _would_be(part: deliver.Staged, run: _Run) -> PartReport:
+    """Return a part as a dry run knows it: without the turn, its key has no name yet."""
+    url = f"{run.dest.url}/{part.partition}"
+    return PartReport(url, part.events, part.text_bytes, part.path.stat().st_size)
+
+
+def _publish(
+    local: Local,
+    parts: list[deliver.Staged],
+    config: Config,
+    run: _Run,
+    report: SourceReport,
+) -> tuple[PartReport, ...]:
+    """Plan the parts, take the turn, put them out in order, and say that it is done."""
+    source, delivery = local.source, report.delivery
+    plan = {
+        "version": 1,
+        "delivery": delivery,
+        "source": {
+            "url": source.url,
+            "size": source.size,
+            "version": source.version,
+            "sha256": local.sha256,
+            "format": report.format,
+        },
+        "dest": run.dest.url,
+        "cefline": __version__,
+        "text_format": TEXT_FORMAT,
+        "settings": config.planned(),
+        "parts": [deliver.planned(part) for part in parts],
+    }
+    deliver.make_plan(run.state, delivery, plan)
+    published: list[deliver.Published] = []
+    turn = None
+    if parts:
+        turn = deliver.take_turn(run.state, delivery, source.url, run.dest.now())
+        published = deliver.publish(
+            parts, run.dest, turn, config.compression, hive=config.hive, delivery=delivery
+        )
+        deliver.close_turn(run.state, turn, delivery)
+    manifest = {
+        **plan,
+        "turn": turn and turn.number,
+        "stamp": turn and turn.stamp,
+        "parts": [part.entry() for part in published],
+        "events_read": report.tally.read,
+        "events_delivered": report.tally.delivered,
+        "events_rejected": report.tally.rejected,
+        "counts": counts_json(report.tally.counts),
+        "rejects": reasons_json(report.tally),
+        "unknown_columns": list(report.unknown),
+    }
+    deliver.make_manifest(run.state, delivery, manifest)
+    run.done.add(delivery)
+    return tuple(
+        PartReport(p.url, p.staged.events, p.staged.text_bytes, p.stored_bytes) for p in published
+    )
+
+
+def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
+    """Yield the text of the first lines of the sources that a name stands for; write nothing.
+
+    Raises:
+        CeflineError: a source can't be read.
+    """
+    connect = cache(partial(s3.connect, config.s3))
+    for source in find([name], connect):
+        with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
+            local = fetch(source, Path(folder), connect)
+            opened = open_source(local.path, source.url, Limits())
+            for chunk in opened.chunks:
+                for one in convert(chunk, _converter(config)).slices:
+                    lines = one.lines.slice(0, count)
+                    yield line_text(lines)
+                    count -= len(lines)
+                    if not count:
+                        return

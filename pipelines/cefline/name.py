@@ -1,0 +1,81 @@
+"""The header's Name: the event's type, or the first thing that can stand in for it."""
+
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from cefline.escape import escape
+from cefline.records import Columns, as_series, as_text
+from cefline_schemas import cef
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The Name of each event, and its `type` where Name does not say it."""
+
+    text: pl.Series
+    """Escaped, 1 to 512 bytes; never null."""
+    repeated: pa.Array
+    """`type` of the events whose Name is not exactly it; null for the others."""
+
+
+def name(columns: Columns, rows: int) -> Named:
+    """Return Name and the `type` to be repeated in the extension.
+
+    `type` is left out of the extension only where Name is exactly its text, no fallback would have
+    given the same Name, and no reader changes it (Vector trims the header and takes paired quotes
+    off; Tenzir and Graylog lose a header field that ends in a backslash).
+    """
+    fallback = fallback_name(columns, rows)
+    if "type" not in columns:
+        return Named(fallback, pa.nulls(rows, pa.large_string()))
+    raw = as_series(columns["type"])
+    typed = _per_distinct(columns["type"])
+    said = (typed == raw) & (typed != fallback) & ~raw.str.contains(r"""^[\s"']|[\s"']$""")
+    return Named(
+        typed.zip_with(typed.is_not_null(), fallback),
+        as_text(raw.set(said.fill_null(value=False), None)),
+    )
+
+
+def fallback_name(columns: Columns, rows: int) -> pl.Series:
+    """Return the Name (String, escaped, never null) that events without a type get."""
+    named = pl.repeat(None, rows, dtype=pl.String, eager=True)
+    for field in cef.NAME_FALLBACKS:
+        if field in columns and (missing := named.is_null()).any():
+            column = columns[field].filter(missing.to_arrow())
+            named = named.scatter(missing.arg_true(), _per_distinct(column))
+    return named.fill_null(cef.NAME_LAST)
+
+
+def header_text(raw: pl.Series) -> pl.Series:
+    """Return values as a header field holds them (String): null where nothing is left of it.
+
+    Line breaks become spaces; at most 512 bytes, never cut inside a character or an escape;
+    backslashes at the end are left off.
+    """
+    escaped = pl.Series(escape(raw.str.replace_all(r"[\r\n]", " "), cef.HEADER_ESCAPES).text)
+    return escaped.alias("").to_frame().select(_trimmed(_cut(pl.col("")))).to_series()
+
+
+def _per_distinct(column: pa.Array) -> pl.Series:
+    encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
+    return header_text(pl.Series(encoded.dictionary)).gather(pl.Series(encoded.indices))
+
+
+def _cut(text: pl.Expr) -> pl.Expr:
+    """Cut to the limit, or up to three bytes before it, where a character begins."""
+    binary = text.cast(pl.Binary)
+    length = pl.lit(cef.NAME_MAX_BYTES - 3)
+    for candidate in range(cef.NAME_MAX_BYTES - 2, cef.NAME_MAX_BYTES + 1):
+        following = binary.bin.slice(candidate, 1)
+        inside = following.is_between(pl.lit(b"\x80"), pl.lit(b"\xbf"))
+        length = pl.when(inside).then(length).otherwise(candidate)
+    cut = binary.bin.head(length).cast(pl.String)
+    return pl.when(text.str.len_bytes() > cef.NAME_MAX_BYTES).then(cut).otherwise(text)
+
+
+def _trimmed(text: pl.Expr) -> pl.Expr:
+    bare = text.str.strip_chars_end("\\")
+    return pl.when(bare.str.strip_chars() != "").then(bare)

@@ -1,0 +1,146 @@
+"""Lines are grouped by partition and cut into parts; text becomes the bytes of an object.
+
+Parts are cut greedily by line bytes in row order, so batches, slices and threads never show.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+from isal import isal_zlib
+
+from cefline.errors import SourceError
+
+Compression = Literal["gzip", "zstd", "none"]
+
+TEXT_FORMAT = 1
+"""Version of the text of parts: it changes when the same source and settings give other text."""
+
+BLOCK = 1 << 20
+"""Text of a compressed block: 1 % larger than one stream, and blocks are independent."""
+
+SUFFIX: dict[Compression, str] = {"gzip": ".cef.gz", "zstd": ".cef.zst", "none": ".cef"}
+CONTENT_TYPE: dict[Compression, str] = {
+    "gzip": "application/x-gzip",
+    "zstd": "application/zstd",
+    "none": "text/plain; charset=utf-8",
+}
+"""With `x-gzip` and the suffix, and no Content-Encoding, each of Cribl, Vector, Elastic, Logstash
+and Sumo knows what it has."""
+
+
+class Slice(NamedTuple):
+    """Some lines in row order."""
+
+    lines: pa.LargeStringArray
+    """Each with the LF that ends it."""
+    ordinals: pl.Series
+    """Place of each line's event in the source (Int64)."""
+    partitions: pa.DictionaryArray
+    """The folder of each line's partition."""
+
+
+class Piece(NamedTuple):
+    """Text that belongs together in one part; a part has one or more."""
+
+    partition: str
+    part: int
+    """Which part of its partition, from 0."""
+    text: memoryview
+    events: int
+    first: int
+    """Ordinal of the first event."""
+    last: int
+
+
+def pack(slices: Iterable[Slice], part_size: int, max_partitions: int) -> Iterator[Piece]:
+    """Cut lines into pieces of parts of at most `part_size` bytes; more only for a single line.
+
+    Raises:
+        SourceError: there are more partitions than `max_partitions`.
+    """
+    filled: dict[str, tuple[int, int]] = {}
+    for one in slices:
+        for partition, lines, ordinals in _groups(one):
+            part, size = filled.get(partition, (0, 0))
+            for start, stop, room_left in _cuts(_offsets(lines), part_size, size):
+                if not room_left:
+                    part, size = part + 1, 0
+                text = line_text(lines.slice(start, stop - start))
+                size += len(text)
+                yield Piece(
+                    partition, part, text, stop - start, ordinals[start], ordinals[stop - 1]
+                )
+            filled[partition] = part, size
+        if len(filled) > max_partitions:
+            message = f"the events fall into more than {max_partitions} partitions"
+            hint = "Partition by a column of fewer values, or raise max_partitions"
+            raise SourceError(message, hint=hint)
+
+
+def _groups(one: Slice) -> Iterator[tuple[str, pa.LargeStringArray, pl.Series]]:
+    """Yield the lines of each partition, in row order; where there is one, nothing is copied."""
+    codes = pl.DataFrame({"code": pl.Series(one.partitions.indices)}).with_row_index("row")
+    if codes["code"].n_unique() == 1:
+        yield one.partitions[0].as_py(), one.lines, one.ordinals
+        return
+    ordered = codes.sort("code", maintain_order=True)
+    lines = one.lines.take(ordered["row"].to_arrow())
+    ordinals = one.ordinals.gather(ordered["row"])
+    start = 0
+    for count, code in ordered["code"].rle().struct.unnest().rows():
+        partition = one.partitions.dictionary[code].as_py()
+        yield partition, lines.slice(start, count), ordinals.slice(start, count)
+        start += count
+
+
+def _cuts(ends: pl.Series, part_size: int, filled: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield start and stop of the lines of each part, and whether it is the part already begun.
+
+    Args:
+        ends: where the lines end in their buffer; where the first begins comes first.
+        part_size: bytes of a part at most.
+        filled: bytes of the part already begun; an empty one takes a line of any length.
+    """
+    start, begun = 0, True
+    while start < len(ends) - 1:
+        room = int(ends[start]) + part_size - filled
+        stop = int(ends.search_sorted(room, side="right")) - 1
+        if stop <= start and filled == 0:
+            stop = start + 1
+        if stop > start:
+            yield start, stop, begun
+        start, filled, begun = max(start, stop), 0, False
+
+
+def line_text(lines: pa.LargeStringArray) -> memoryview:
+    """Return the text of lines that follow each other: a view of their Arrow buffer."""
+    offsets = _offsets(lines)
+    return memoryview(lines.buffers()[2])[offsets[0] : offsets[-1]]
+
+
+def _offsets(lines: pa.LargeStringArray) -> pl.Series:
+    stored = [None, lines.buffers()[1]]
+    return pl.Series(pa.Array.from_buffers(pa.int64(), len(lines) + 1, stored, offset=lines.offset))
+
+
+# The bytes of an object. A gzip part is one member (some readers misread several) whose deflate
+# blocks were compressed independently, each ended by a full flush.
+
+GZIP_HEAD = bytes.fromhex("1f8b08000000000000ff")
+"""No time stamp, no name, unknown system: the same text gives the same bytes."""
+
+_DEFLATE_END = b"\x03\x00"
+
+
+def deflated(text: memoryview | bytes, level: int) -> bytes:
+    """Return an independent run of deflate blocks, to be followed by others or by the tail."""
+    stream = isal_zlib.compressobj(level, wbits=-15)
+    return bytes(stream.compress(text) + stream.flush(isal_zlib.Z_FULL_FLUSH))
+
+
+def gzip_tail(crc32: int, size: int) -> bytes:
+    """Return what ends a member whose text has this checksum and size."""
+    return _DEFLATE_END + struct.pack("<II", crc32, size & 0xFFFFFFFF)

@@ -1,0 +1,54 @@
+"""What reading yields."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+import pyarrow as pa
+
+from cefline.records import Counts, no_rejects
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some events of a source, bounded in rows and in bytes."""
+
+    data: pa.RecordBatch
+    """The columns that have a field, under the source's names and in the source's types."""
+    ordinals: pl.Series
+    """The place of each row in the source, from 0 (Int64): row, line or element."""
+    structures: pl.DataFrame | None = None
+    """JSON only: the JSON text of values that are lists or objects, null elsewhere; `data` is null
+    there. JSON has its values as text, and text that looks like a list must stay text."""
+    typed: bool = True
+    """Whether the values have the source's types: those of JSON are all read as text."""
+    rejects: pl.DataFrame = field(default_factory=no_rejects)
+    """Rows that could not be read; they are not in `data`."""
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A batch that has yet to be made, so that any thread can make it."""
+
+    load: Callable[[], Batch]
+    done: float
+    """The part of the source that is behind it, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A source that turned out to be readable, at least in its beginning."""
+
+    format: str
+    unknown: tuple[str, ...]
+    """Columns that no field takes: all of a Parquet file's, those of the first lines of JSON."""
+    chunks: Iterator[Chunk]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a batch."""
+
+    rows: int = 32_768
+    bytes: int = 16 << 20

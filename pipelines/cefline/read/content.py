@@ -1,0 +1,105 @@
+"""What a source is, by its content: the suffix of its name says nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from isal import igzip, isal_zlib
+
+from cefline.errors import SourceError
+from cefline.read.batch import Chunk, Limits, Opened
+from cefline.read.frames import Lines, of_array, of_ndjson
+from cefline.read.ndjson import load, unknown_names
+from cefline.read.parquet import open_parquet
+
+_GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BOM = b"\xef\xbb\xbf"
+_BEGINNING = 1 << 16
+_DAMAGED: tuple[type[Exception], ...] = (
+    EOFError,
+    OSError,
+    isal_zlib.error,
+    pa.ArrowException,
+)
+
+Read = Callable[[int], bytes]
+
+
+class _Framed(NamedTuple):
+    form: str
+    lines: Lines
+    done: float
+
+
+def open_source(path: Path, url: str, limits: Limits) -> Opened:
+    """Open a local file, whichever of the known formats it holds.
+
+    Raises:
+        SourceError: it holds none of them, or is damaged in its beginning.
+    """
+    with path.open("rb") as file:
+        if file.read(4) == _PARQUET:
+            return open_parquet(path, url, limits)
+    framed = _framed(path, url, limits.bytes)
+    first = next(framed, None)
+    if first is None:
+        return Opened("empty", (), iter(()))
+    chunks = (Chunk(partial(load, f.lines, url), f.done) for f in chain([first], framed))
+    return Opened(first.form, unknown_names(first.lines.text), chunks)
+
+
+def _framed(path: Path, url: str, size: int) -> Iterator[_Framed]:
+    total = max(path.stat().st_size, 1)
+    with _text(path, url) as (read, stored):
+        beginning = read(_BEGINNING)
+        if beginning.startswith(_BOM):
+            beginning = beginning.replace(_BOM, b"   ", 1)  # blanks, so that offsets stay right
+        form, frame = _form(beginning, url)
+        for lines in frame(_after(beginning, read), url, size):
+            yield _Framed(form, lines, stored() / total)
+
+
+def _form(beginning: bytes, url: str) -> tuple[str, Callable[[Read, str, int], Iterator[Lines]]]:
+    text = beginning.lstrip()
+    if text.startswith(b"["):
+        return "array", of_array
+    if text.startswith(b"{") or not text:
+        return "ndjson", of_ndjson
+    what = "UTF-16 text" if beginning.startswith(_UTF16) else f"the bytes {beginning[:16]!r}"
+    message = f"{url} is no timeline: it begins with {what}"
+    hint = "Expected Parquet, or NDJSON or a JSON array in UTF-8, plain, gzip or zstd"
+    raise SourceError(message, hint=hint)
+
+
+def _after(beginning: bytes, read: Read) -> Read:
+    """Return a reader that gives the beginning again, then what follows."""
+    waiting = [beginning]
+    return lambda size: waiting.pop() + read(size) if waiting else read(size)
+
+
+@contextmanager
+def _text(path: Path, url: str) -> Iterator[tuple[Read, Callable[[], int]]]:
+    """Open a file as a reader of its text, and a teller of its place in the stored bytes."""
+    with path.open("rb") as stored:
+        magic = stored.read(4)
+        stored.seek(0)
+        if magic.startswith(_GZIP):
+            text: Any = igzip.IGzipFile(fileobj=stored, mode="rb")  # type: ignore[no-untyped-call]  # has no types
+        elif magic == _ZSTD:
+            text = pa.CompressedInputStream(pa.PythonFile(stored, "r"), "zstd")
+        else:
+            text = stored
+
+        def read(size: int) -> bytes:
+            try:
+                return bytes(text.read(size))
+            except _DAMAGED as err:
+                message = f"{url} is damaged or cut off near byte {stored.tell()}: {err}"
+                raise SourceError(message, hint="Export or copy it again") from err
+
+        yield read, stored.tell

@@ -1,0 +1,103 @@
+"""JSON text is cut into lines, one object each, without looking into them more than needed."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cefline.errors import SourceError
+
+MAX_OBJECT = 256 << 20
+"""A longer line or element fails the source: it is no timeline."""
+
+_BLANK = re.compile(rb"[\s,]*")
+_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Whole lines, each ended by LF but perhaps the source's last one."""
+
+    text: bytes
+    first: int
+    """Ordinal of the first line: line or element of the source, from 0."""
+    offsets: tuple[int, ...]
+    """Where the lines begin in the (decompressed) source: of each line, or of the first only,
+    where they follow each other as they do in the source."""
+
+
+def of_ndjson(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lines]:
+    """Yield whole lines, about `size` bytes at a time.
+
+    Raises:
+        SourceError: a line is longer than `MAX_OBJECT`.
+    """
+    first, offset, pending = 0, 0, bytearray()
+    while block := read(size):
+        end = block.rfind(b"\n") + 1
+        pending += block[:end] or block
+        if not end:
+            _refuse_long(len(pending), f"{url}: the line at byte {offset}")
+            continue
+        yield Lines(bytes(pending), first, (offset,))
+        first, offset = first + pending.count(b"\n"), offset + len(pending)
+        pending = bytearray(block[end:])
+    if pending:
+        yield Lines(bytes(pending), first, (offset,))
+
+
+def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lines]:
+    """Yield the elements of a JSON array as lines, about `size` bytes at a time.
+
+    The memory it takes depends on `size` and on the longest element, not on the array.
+
+    Raises:
+        SourceError: the array is broken or cut off, or an element longer than `MAX_OBJECT`.
+    """
+    window, start, first = read(size), 0, 0
+    at = window.index(b"[") + 1
+    while True:
+        ends, closed = _elements(window, at)
+        if ends:
+            elements = [window[a:b].translate(_BREAKS) for a, b in ends]
+            offsets = tuple(start + a for a, _ in ends)
+            yield Lines(b"\n".join([*elements, b""]), first, offsets)
+            first, at = first + len(ends), ends[-1][1]
+        if closed:
+            return
+        _refuse_long(len(window) - at, f"{url}: the element at byte {start + at}")
+        # What is left over doubles at most, so that a long element is not scanned over and over.
+        more = read(max(size, len(window) - at))
+        if not more:
+            message = f"{url}: the JSON array breaks off or is broken at element {first}, byte {start + at}"  # noqa: E501 - one text
+            raise SourceError(message, hint="Export or copy it again")
+        window, start, at = window[at:] + more, start + at, 0
+
+
+def _elements(window: bytes, at: int) -> tuple[list[tuple[int, int]], bool]:
+    """Return where whole elements begin and end in the window, and whether the array ends."""
+    text = window.decode("latin-1")  # a character a byte: JSON's own signs are ASCII
+    ends: list[tuple[int, int]] = []
+    while True:
+        begin = _blank_end(window, at)
+        if window[begin : begin + 1] == b"]":
+            return ends, True
+        try:
+            _, at = _DECODER.raw_decode(text, begin)
+        except ValueError:
+            return ends, False
+        ends.append((begin, at))
+
+
+def _blank_end(window: bytes, at: int) -> int:
+    match = _BLANK.match(window, at)
+    return match.end() if match else at
+
+
+def _refuse_long(length: int, what: str) -> None:
+    if length > MAX_OBJECT:
+        message = f"{what} is longer than {MAX_OBJECT} bytes"
+        raise SourceError(message, hint="Expected one JSON object for each event")
+
+
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)

@@ -1,0 +1,219 @@
+"""Lines of JSON become a batch: parsed by polars, suspicious lines looked at one by one.
+
+polars reads every value as text, which is fast and can't fail on mixed types, but loses what a
+value was. So a line that holds a list, an object, a boolean or a float where text is expected is
+read again by the standard library's parser; so is one with a surrogate escape (polars makes NUL of
+a lone one), and one that polars refuses.
+"""
+
+import io
+import json
+import math
+import re
+from dataclasses import dataclass, field
+
+import polars as pl
+import pyarrow as pa
+
+from cefline.errors import SourceError
+from cefline.literal import float_text
+from cefline.read.batch import Batch
+from cefline.read.frames import Lines
+from cefline.records import REJECTS, Counts, no_rejects, rejects
+from cefline_schemas.timeline import BY_NAME, CANONICAL
+
+_TEXTS = pl.Schema(dict.fromkeys(CANONICAL, pl.String()))
+_TEXT_NAMES = [n for n, row in CANONICAL.items() if BY_NAME[row].type in {"text", "list"}]
+_NOT_TEXT = r"\s*:\s*(?:[\[{]|-?[0-9]+[.eE])"
+_MAYBE = rf'\\u[dD][89a-fA-F]|[^\\]"{_NOT_TEXT}'  # any name: four times as fast as all names
+_SUSPICIOUS = rf'\\u[dD][89a-fA-F]|"(?:{"|".join(_TEXT_NAMES)})"{_NOT_TEXT}'
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_INT = 4_000
+"""Digits of an integer; the standard library refuses to read longer ones."""
+
+
+def load(lines: Lines, url: str) -> Batch:
+    """Parse lines into a batch; lines that are no readable JSON object become rejects.
+
+    Raises:
+        SourceError: the source's last line is neither terminated nor readable: it was cut off.
+    """
+    frame = _parsed(lines.text)
+    if frame is None:
+        return _load_checked(lines, url)
+    texts = pl.read_lines(io.BytesIO(lines.text), name="line").to_series()
+    ordinals = pl.int_range(lines.first, lines.first + len(texts), eager=True)
+    if frame.height != len(texts):  # blank lines are no events
+        filled = texts.str.strip_chars(" \t\r") != ""
+        texts, ordinals = texts.filter(filled), ordinals.filter(filled)
+    return _batch(frame, texts, ordinals, _suspicious(frame, texts), no_rejects())
+
+
+def unknown_names(text: bytes, lines: int = 100) -> tuple[str, ...]:
+    """Return the names that no field takes, as the first lines have them."""
+    names: dict[str, None] = {}
+    for line in text.split(b"\n", lines)[:lines]:
+        try:
+            names.update(dict.fromkeys(_object(line)))
+        except (ValueError, RecursionError):
+            continue  # it becomes a reject when its chunk is loaded
+    return tuple(name for name in names if name not in CANONICAL)
+
+
+def _load_checked(lines: Lines, url: str) -> Batch:
+    """Look at every line of a chunk that polars refuses; let it parse those that are sound."""
+    split = lines.text.removesuffix(b"\n").split(b"\n")
+    reasons = pl.Series([_trouble(line) for line in split], dtype=pl.String)
+    ordinals = pl.int_range(lines.first, lines.first + len(split), eager=True)
+    if reasons[-1] and not lines.text.endswith(b"\n"):
+        message = f"{url} ends in the middle of line {ordinals[-1] + 1}: {reasons[-1]}"
+        raise SourceError(message, hint="It was cut off: export or copy it again")
+    sound = reasons.is_null()
+    texts = pl.Series("line", split, pl.Binary).filter(sound).cast(pl.String)
+    frame = _parsed("\n".join(texts.to_list()).encode())
+    suspicious = pl.int_range(len(texts), eager=True)  # sound, but not for polars: 1e400, say
+    if frame is None:
+        frame = pl.DataFrame(schema=_TEXTS).clear(len(texts))
+    else:
+        suspicious = _suspicious(frame, texts)
+    bad = _bad(lines, split, ordinals, reasons)
+    return _batch(frame, texts, ordinals.filter(sound), suspicious, bad)
+
+
+def _trouble(line: bytes) -> str | None:
+    """Return why a line can't be read; "" for a blank one, None for a sound one."""
+    if not line.strip():
+        return ""
+    try:
+        _object(line)
+    except (ValueError, RecursionError) as err:
+        return f"no JSON object: {err}"
+    return None
+
+
+def _bad(lines: Lines, split: list[bytes], ordinals: pl.Series, reasons: pl.Series) -> pl.DataFrame:
+    offsets = pl.Series(lines.offsets)
+    if len(offsets) < len(split):
+        lengths = pl.Series([len(line) + 1 for line in split])
+        offsets = lengths.cum_sum() - lengths + lines.offsets[0]
+    frame = pl.DataFrame(
+        {"ordinal": ordinals, "offset": offsets, "reason": reasons, "raw": split},
+        schema_overrides={"raw": pl.Binary},
+    )
+    bad = frame.filter(pl.col("reason") != "").with_columns(
+        kind=pl.lit("row"), line=pl.col("ordinal") + 1
+    )
+    return pl.concat([no_rejects(), bad], how="diagonal").select(REJECTS.names())
+
+
+def _parsed(text: bytes) -> pl.DataFrame | None:
+    try:
+        return pl.read_ndjson(io.BytesIO(text), schema=_TEXTS)
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def _suspicious(frame: pl.DataFrame, lines: pl.Series) -> pl.Series:
+    booleans = pl.any_horizontal(pl.col(n).is_in(["true", "false"]) for n in _TEXT_NAMES)
+    rows = (
+        lines.str.contains(_MAYBE) | frame.select(booleans.fill_null(value=False)).to_series()
+    ).arg_true()
+    maybe = lines.gather(rows)
+    return rows.filter(maybe.str.contains(_SUSPICIOUS) | maybe.str.contains(r":\s*[tf]"))
+
+
+def _batch(
+    frame: pl.DataFrame,
+    lines: pl.Series,
+    ordinals: pl.Series,
+    suspicious: pl.Series,
+    bad: pl.DataFrame,
+) -> Batch:
+    if suspicious.is_empty():
+        return Batch(_present(frame), ordinals, typed=False, rejects=bad)
+    found = _by_line(lines.gather(suspicious), ordinals.gather(suspicious))
+    texts = pl.DataFrame(found.texts, _TEXTS)
+    structures = pl.DataFrame(found.structures, _TEXTS)
+    frame = frame.with_columns(frame[n].scatter(suspicious, texts[n]) for n in _TEXTS)
+    nested = frame.clear(frame.height)
+    nested = nested.with_columns(nested[n].scatter(suspicious, structures[n]) for n in _TEXTS)
+    rejected = pl.concat([bad, *found.replaced])
+    return Batch(
+        _present(frame, nested),
+        ordinals,
+        nested,
+        typed=False,
+        rejects=rejected,
+        counts=found.counts,
+    )
+
+
+def _present(*frames: pl.DataFrame) -> pa.RecordBatch:
+    """Return the first frame's columns that have a value in some frame, in Arrow's form."""
+    names = [n for n in _TEXTS if any(f[n].null_count() < f.height for f in frames)]
+    table = frames[0].select(names).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return pa.RecordBatch.from_arrays([c.combine_chunks() for c in table.columns], names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What lines hold, value by value."""
+
+    texts: dict[str, list[str | None]]
+    structures: dict[str, list[str | None]]
+    replaced: list[pl.DataFrame] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+
+def _by_line(lines: pl.Series, ordinals: pl.Series) -> _Found:
+    found = _Found(_nothing(len(lines)), _nothing(len(lines)))
+    for row, (line, ordinal) in enumerate(zip(lines, ordinals, strict=True)):
+        for name, value in _object(line).items():
+            if name in CANONICAL and value is not None:
+                _take(found, row, ordinal, name, value)
+    return found
+
+
+def _nothing(height: int) -> dict[str, list[str | None]]:
+    return {name: [None] * height for name in _TEXTS}
+
+
+def _take(found: _Found, row: int, ordinal: int, name: str, value: object) -> None:
+    canonical = BY_NAME[CANONICAL[name]]
+    if isinstance(value, list | dict):
+        text, kept, backslash = json.dumps(value, ensure_ascii=False), found.structures, r"\\"
+    else:
+        text = float_text(value) if isinstance(value, float) else str(value)
+        kept, backslash = found.texts, "\\"
+    kept[name][row] = _SURROGATE.sub(lambda m: f"{backslash}u{ord(m[0]):04x}", text)
+    if kept[name][row] != text:
+        reason = "lone surrogates, written as visible \\uXXXX"
+        raw = pl.Series([text.encode(errors="surrogatepass")])
+        record = rejects("replaced", pl.Series([row]), field=canonical.name, reason=reason, raw=raw)
+        found.replaced.append(record.with_columns(row=None, ordinal=pl.lit(ordinal, pl.Int64)))
+        found.counts[canonical.name, "replaced"] += len(_SURROGATE.findall(text))
+    if not isinstance(value, str) and canonical.type == "text":
+        found.counts[canonical.name, "coerced"] += 1
+
+
+def _object(line: str | bytes) -> dict[str, object]:
+    text = line.decode() if isinstance(line, bytes) else line
+    value = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=_constant)
+    if not isinstance(value, dict):
+        message = f"a {type(value).__name__}"
+        raise ValueError(message)  # noqa: TRY004 - what every caller handles
+    return value
+
+
+def _int(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST_INT else text
+
+
+def _float(text: str) -> float | str:
+    value = float(text)
+    return text if math.isinf(value) else value
+
+
+def _constant(text: str) -> None:
+    message = f"{text} is not JSON"
+    raise ValueError(message)

@@ -1,0 +1,83 @@
+"""Parquet sources: nested columns stay nested, columns of few values stay dictionaries."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cefline.errors import SourceError
+from cefline.read.batch import Batch, Chunk, Limits, Opened
+from cefline_schemas.timeline import CANONICAL
+
+_DICTIONARY_BYTES = 8
+"""Text columns with less than this a value are read as dictionaries: indices of few values."""
+
+
+def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
+    """Open a Parquet file.
+
+    Raises:
+        SourceError: it is no whole Parquet file, or no column of it is a field.
+    """
+    try:
+        metadata = pq.read_metadata(path)
+        names = metadata.schema.to_arrow_schema().names
+    except (pa.ArrowException, OSError) as err:
+        message = f"{url} begins like Parquet but can't be opened: {err}"
+        raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
+    known = [name for name in names if name in CANONICAL]
+    if not known:
+        message = f"{url} has no column of a timeline; its columns are {', '.join(names[:20])}"
+        raise SourceError(message, hint="`cefline fields` shows the names that are known")
+    unknown = tuple(name for name in names if name not in CANONICAL)
+    return Opened("parquet", unknown, _chunks(path, url, metadata, known, limits))
+
+
+def _chunks(
+    path: Path, url: str, metadata: pq.FileMetaData, known: list[str], limits: Limits
+) -> Iterator[Chunk]:
+    start = 0
+    try:
+        with pq.ParquetFile(path, read_dictionary=_few_valued(metadata), memory_map=True) as file:
+            for group in range(metadata.num_row_groups):
+                rows = _batch_rows(metadata.row_group(group), known, limits)
+                for data in file.iter_batches(rows, [group], known):
+                    load = partial(_batch, data, start)
+                    start += data.num_rows
+                    yield Chunk(load, start / metadata.num_rows)
+    except (pa.ArrowException, OSError) as err:
+        message = f"{url} is damaged after row {start}: {err}"
+        raise SourceError(message, hint="Export or copy it again") from err
+
+
+def _batch(data: pa.RecordBatch, start: int) -> Batch:
+    return Batch(data, pl.int_range(start, start + data.num_rows, eager=True))
+
+
+def _few_valued(metadata: pq.FileMetaData) -> list[str]:
+    size: dict[str, int] = {}
+    values: dict[str, int] = {}
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(index)
+            name = chunk.path_in_schema
+            size[name] = size.get(name, 0) + chunk.total_uncompressed_size
+            values[name] = values.get(name, 0) + chunk.num_values
+    text = {
+        column.path
+        for column in (metadata.schema.column(i) for i in range(metadata.num_columns))
+        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type == "STRING"
+    }
+    return [n for n in size if n in text and size[n] < _DICTIONARY_BYTES * max(values[n], 1)]
+
+
+def _batch_rows(group: pq.RowGroupMetaData, known: list[str], limits: Limits) -> int:
+    columns = (group.column(i) for i in range(group.num_columns))
+    size = sum(
+        c.total_uncompressed_size for c in columns if c.path_in_schema.split(".")[0] in known
+    )
+    a_row = max(size / max(group.num_rows, 1), 1)
+    return max(min(limits.rows, int(limits.bytes / a_row)), 1)

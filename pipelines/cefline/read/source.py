@@ -1,0 +1,173 @@
+"""Sources: found by path, folder, glob or S3 prefix, and brought to local disk with an identity."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cefline import s3
+from cefline.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import s3fs
+
+_SUFFIXES = (".parquet", ".pq", ".json", ".jsonl", ".ndjson")
+_COMPRESSED = ("", ".gz", ".zst")
+_MAGIC = re.compile(r"[*?\[]")
+_DIGEST_CHUNK = 64 << 20
+_RANGE = 16 << 20
+_CONNECTIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One export file, as it was found."""
+
+    url: str
+    size: int
+    version: str
+    """What changes when its content does: ETag, or modification time and inode. No identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A source on local disk."""
+
+    source: Source
+    path: Path
+    sha256: str
+    """Its identity: SHA-256 over the SHA-256 of its 64 MiB chunks."""
+
+
+def find(names: Iterable[str], connect: Callable[[], s3fs.S3FileSystem]) -> list[Source]:
+    """Find the sources that files, folders and globs name, local or `s3://`, each once.
+
+    In folders and below S3 prefixes, those that are named as timelines are (`.parquet`, `.pq`,
+    `.json`, `.jsonl`, `.ndjson`, also with `.gz` or `.zst`); hidden ones (`.` or `_` first) are
+    left out. An exact name is taken as it is.
+
+    Raises:
+        UsageError: a name is of another scheme.
+        SourceError: a name without `*`, `?` or `[` matches nothing.
+    """
+    found: dict[str, Source] = {}
+    for name in names:
+        if "::" in name or re.match(r"(?!s3://|file://)\w+://", name):
+            message = f"{name}: sources are local files or s3:// objects"
+            raise UsageError(message, hint="Copy it to one of the two first")
+        matches = _on_s3(name, connect()) if name.startswith("s3://") else _on_disk(name)
+        if not matches and not _MAGIC.search(name):
+            message = f"{name}: there is no such file, nor a folder with a timeline in it"
+            raise SourceError(message, hint=f"Folders are searched for {', '.join(_SUFFIXES)}")
+        found.update({source.url: source for source in matches})
+    return list(found.values())
+
+
+def fetch(source: Source, folder: Path, connect: Callable[[], s3fs.S3FileSystem]) -> Local:
+    """Bring a source to local disk and compute its identity.
+
+    Raises:
+        SourceError: it changed since it was found, or can't be read.
+    """
+    if source.url.startswith("s3://"):
+        path = folder / "source"
+        _download(source, path, connect())
+    else:
+        path = Path(source.url)
+    try:
+        return Local(source, path, _identity(path))
+    except OSError as err:
+        message = f"{source.url} can't be read: {err.strerror}"
+        raise SourceError(message, hint="Check its rights, and that it still exists") from err
+
+
+def check_unchanged(local: Local) -> None:
+    """Make sure that a local source is still the one that was found.
+
+    Raises:
+        SourceError: it changed while it was read.
+    """
+    if not local.source.url.startswith("s3://") and _local(local.path) != local.source:
+        message = f"{local.source.url} changed while it was read"
+        raise SourceError(message, hint="Run again when its export has finished")
+
+
+def _on_disk(name: str) -> list[Source]:
+    path = Path(name.removeprefix("file://"))
+    if path.is_dir():
+        inside = (p for p in sorted(path.rglob("*")) if p.is_file())
+        return [_local(p) for p in inside if _is_timeline(p.relative_to(path).as_posix())]
+    if path.exists():
+        return [_local(path)]
+    return [
+        _local(Path(p))
+        for p in sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - takes absolute ones
+        if Path(p).is_file()
+    ]
+
+
+def _local(path: Path) -> Source:
+    stat = path.stat()
+    return Source(str(path.absolute()), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}")
+
+
+def _on_s3(name: str, fs: s3fs.S3FileSystem) -> list[Source]:
+    bucket, pattern = s3.split(name)
+    fixed = _MAGIC.split(pattern)[0]
+    objects = {o["Key"]: o for o in s3.listing(fs, f"s3://{bucket}/{fixed}")}
+    if pattern in objects:
+        keys = [pattern]
+    elif fixed != pattern:
+        keys = [key for key in objects if fnmatchcase(key, pattern)]
+    else:
+        folder = f"{pattern.rstrip('/')}/" if pattern else ""
+        keys = [k for k in objects if k.startswith(folder) and _is_timeline(k.removeprefix(folder))]
+    return [_object(bucket, objects[key]) for key in keys]
+
+
+def _object(bucket: str, listed: dict[str, object]) -> Source:
+    return Source(f"s3://{bucket}/{listed['Key']}", int(str(listed["Size"])), str(listed["ETag"]))
+
+
+def _is_timeline(relative: str) -> bool:
+    named = relative.lower().endswith(tuple(s + c for s in _SUFFIXES for c in _COMPRESSED))
+    return named and not any(part.startswith((".", "_")) for part in relative.split("/"))
+
+
+def _download(source: Source, path: Path, fs: s3fs.S3FileSystem) -> None:
+    """Fetch an object in ranges, all of one version: `If-Match` makes sure."""
+
+    def fetch_range(start: int) -> None:
+        end = min(start + _RANGE, source.size) - 1
+        arguments = {"IfMatch": source.version, "Range": f"bytes={start}-{end}"}
+        body = s3.get(fs, source.url, **arguments)
+        os.pwrite(file.fileno(), body, start)
+
+    try:
+        with path.open("wb") as file, ThreadPoolExecutor(_CONNECTIONS) as pool:
+            list(pool.map(fetch_range, range(0, source.size, _RANGE)))
+    except s3.ChangedError as err:
+        message = f"{source.url} changed or went while it was fetched"
+        raise SourceError(message, hint="Run again when its export has finished") from err
+
+
+def _identity(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in _pieces(file.read, _DIGEST_CHUNK):
+            digest.update(hashlib.sha256(chunk).digest())
+    return digest.hexdigest()
+
+
+def _pieces(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
+    while piece := read(size):
+        yield piece

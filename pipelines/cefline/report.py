@@ -1,0 +1,151 @@
+"""What a run did: as a value, as JSON, and for people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from cefline.config import size_text
+from cefline.conform import PRESENT
+from cefline.errors import CeflineError, worst
+from cefline.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cefline.records import Counts
+
+Outcome = Literal["delivered", "converted", "known", "failed"]
+"""`converted` is what a dry run ends in; `known` was delivered before."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """A part that was written, or in a dry run would have been."""
+
+    url: str
+    events: int
+    text_bytes: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What became of one source."""
+
+    url: str
+    outcome: Outcome
+    format: str = ""
+    delivery: str = ""
+    tally: Tally = field(default_factory=Tally)
+    unknown: tuple[str, ...] = ()
+    parts: tuple[PartReport, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: CeflineError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did."""
+
+    sources: tuple[SourceReport, ...]
+    seconds: float
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """Return the exit code of the run: the worst of its sources'."""
+        return worst([s.error.exit_code for s in self.sources if s.error is not None])
+
+    @property
+    def parts(self) -> list[PartReport]:
+        """Return the parts of all sources."""
+        return [part for source in self.sources for part in source.parts]
+
+    @property
+    def read(self) -> int:
+        """Return the events read."""
+        return sum(source.tally.read for source in self.sources)
+
+    @property
+    def delivered(self) -> int:
+        """Return the events delivered; of a source that failed, none is."""
+        return sum(s.tally.delivered for s in self.sources if s.error is None)
+
+    @property
+    def rejected(self) -> int:
+        """Return the rows rejected."""
+        return sum(source.tally.rejected for source in self.sources)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report in JSON's types."""
+        return {
+            "sources": [_source_json(source) for source in self.sources],
+            "events_read": self.read,
+            "events_delivered": self.delivered,
+            "events_rejected": self.rejected,
+            "parts": [asdict(part) for part in self.parts],
+            "seconds": round(self.seconds, 3),
+            "dry_run": self.dry_run,
+            "exit_code": self.exit_code,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the summary for people, line by line."""
+        for source in self.sources:
+            yield from _source_lines(source)
+        text = sum(part.text_bytes for part in self.parts)
+        stored = sum(part.stored_bytes for part in self.parts)
+        verb = "would be delivered" if self.dry_run else "delivered"
+        yield f"{self.read:,} events read, {self.delivered:,} {verb}, {self.rejected:,} rejected"
+        sizes = f"{size_text(text)} of CEF text, {size_text(stored)} stored"
+        yield f"{len(self.parts):,} parts, {sizes}, in {self.seconds:.1f} s"
+
+
+def counts_json(counts: Counts) -> dict[str, dict[str, int]]:
+    """Return counts by field and kind."""
+    nested: dict[str, dict[str, int]] = {}
+    for (name, kind), count in sorted(counts.items()):
+        if kind != PRESENT and count:
+            nested.setdefault(name, {})[kind] = count
+    return nested
+
+
+def reasons_json(tally: Tally) -> list[dict[str, Any]]:
+    """Return the number of rejects of each kind, field and reason."""
+    names = ("kind", "field", "reason", "count")
+    return [dict(zip(names, (*key, n), strict=True)) for key, n in sorted(tally.reasons.items())]
+
+
+def _source_json(source: SourceReport) -> dict[str, Any]:
+    return {
+        "url": source.url,
+        "outcome": source.outcome,
+        "format": source.format,
+        "delivery": source.delivery,
+        "events_read": source.tally.read,
+        "events_delivered": 0 if source.error else source.tally.delivered,
+        "events_rejected": source.tally.rejected,
+        "counts": counts_json(source.tally.counts),
+        "rejects": reasons_json(source.tally),
+        "unknown_columns": list(source.unknown),
+        "notes": list(source.notes),
+        "error": None if source.error is None else str(source.error),
+    }
+
+
+def _source_lines(source: SourceReport) -> Iterator[str]:
+    what = {"known": "delivered before", "converted": "not delivered (dry run)"}
+    yield f"{source.url}: {what.get(source.outcome, source.outcome)}"
+    if source.error is not None:
+        yield f"  {source.error}"
+    yield from (f"  {note}" for note in source.notes)
+    if source.unknown:
+        yield f"  columns that no field takes: {', '.join(source.unknown)}"
+    for row in reasons_json(source.tally):
+        where = f" {row['field']}" if row["field"] else ""
+        yield f"  {row['count']:,} {row['kind']}{where}: {row['reason']}"
+    for name, kinds in counts_json(source.tally.counts).items():
+        told = (f"{count:,} {kind}" for kind, count in kinds.items() if kind != "replaced")
+        if text := ", ".join(told):
+            yield f"  {name}: {text}"

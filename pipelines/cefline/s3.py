@@ -1,0 +1,207 @@
+"""Our own S3 client: built from settings, one layer of retries, no caches, errors that tell.
+
+s3fs gives the client (`call_s3`) and nothing of its behaviour: its retries, listing cache and
+shared instances are off, and its file objects are never used: they publish truncated objects.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cefline.errors import CeflineError, ConfigError, TryAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import s3fs
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """How to reach S3 and what each object gets; None is left to where AWS tools look.
+
+    Credentials never stand here.
+    """
+
+    endpoint: str | None = None
+    profile: str | None = None
+    region: str | None = None
+    sse: str | None = None
+    sse_kms_key_id: str | None = None
+    acl: str | None = None
+    storage_class: str | None = None
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    attempts: int = 5
+    allow_http: bool = False
+
+    def put_arguments(self) -> dict[str, str]:
+        """Return what goes with every PutObject."""
+        given = {
+            "ServerSideEncryption": self.sse,
+            "SSEKMSKeyId": self.sse_kms_key_id,
+            "ACL": self.acl,
+            "StorageClass": self.storage_class,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class ExistsError(CeflineError):
+    """A create-only PUT met an object (412); whether it is ours, its text tells."""
+
+
+class ChangedError(CeflineError):
+    """An object is not the one that was listed (412 to `If-Match`)."""
+
+
+class ConflictError(TryAgainError):
+    """Another request on the same key is under way (409)."""
+
+
+def connect(settings: S3Settings) -> s3fs.S3FileSystem:
+    """Return a client of its own for these settings.
+
+    Raises:
+        ConfigError: the settings name a profile that does not exist.
+    """
+    import botocore.exceptions
+    import s3fs
+
+    config = {
+        "retries": {"mode": "standard", "total_max_attempts": settings.attempts},
+        "connect_timeout": settings.connect_timeout,
+        "read_timeout": settings.read_timeout,
+        "max_pool_connections": 16,
+    }
+    region = {"region_name": settings.region} if settings.region else {}
+    try:
+        fs = s3fs.S3FileSystem(
+            endpoint_url=settings.endpoint,
+            profile=settings.profile,
+            client_kwargs=region,
+            config_kwargs=config,
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+        fs.retries = 1
+        fs.connect()
+    except (botocore.exceptions.BotoCoreError, ValueError) as err:
+        message = f"S3 can't be set up: {err}"
+        raise ConfigError(message, hint="Check AWS_PROFILE, the region and the endpoint") from err
+    _refuse_plain(str(fs.s3.meta.endpoint_url), settings)
+    return fs
+
+
+def _refuse_plain(endpoint: str, settings: S3Settings) -> None:
+    """Refuse to send evidence unencrypted, wherever the endpoint was set."""
+    plain = endpoint.startswith("http://") and not re.match(_LOOPBACK, endpoint)
+    if plain and not settings.allow_http:
+        message = f"the S3 endpoint {endpoint} is not encrypted"
+        raise ConfigError(message, hint="Use https, or set s3.allow_http = true")
+
+
+def split(url: str) -> tuple[str, str]:
+    """Return bucket and key (or prefix) of an `s3://` URL."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def call(fs: s3fs.S3FileSystem, method: str, url: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - the client's own types
+    """Call an S3 operation on what `url` names, as one request with the client's retries.
+
+    Raises:
+        CeflineError: `ExistsError`, `ChangedError`, `ConfigError` or `TryAgainError`, as the
+            answer says.
+    """
+    bucket, key = split(url)
+    place = {"Prefix": key} if method == "list_objects_v2" else {"Key": key}
+    try:
+        return dict(fs.call_s3(method, Bucket=bucket, **place, **arguments))
+    except Exception as err:
+        raise _translated(err, url) from err
+
+
+def get(fs: s3fs.S3FileSystem, url: str, **arguments: Any) -> bytes:  # noqa: ANN401 - the client's own types
+    """Return the bytes of an object, or of a range of it.
+
+    Raises:
+        CeflineError: as `call` does.
+    """
+    import fsspec.asyn
+
+    async def fetched() -> bytes:
+        bucket, key = split(url)
+        answer = await fs._call_s3("get_object", Bucket=bucket, Key=key, **arguments)  # noqa: SLF001 - the body must be read in its loop
+        async with answer["Body"] as body:
+            return bytes(await body.read())
+
+    try:
+        return bytes(fsspec.asyn.sync(fs.loop, fetched))
+    except Exception as err:
+        raise _translated(err, url) from err
+
+
+def listing(fs: s3fs.S3FileSystem, url: str) -> Iterator[dict[str, Any]]:
+    """Yield what S3 lists of every object whose key begins as `url` does, in key order."""
+    more: dict[str, str] = {}
+    while True:
+        page = call(fs, "list_objects_v2", url, **more)
+        yield from page.get("Contents", ())
+        if not page.get("IsTruncated"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+_LOOPBACK = r"http://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
+
+_DENIED = "The credentials in use may not do this: see the policy in the README"
+_BUCKET = "Create it, or correct its name and the endpoint"
+_KEYS = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the profile"
+_LATER = "It may work again later: the next run goes on where this one stopped"
+
+_BY_CODE: dict[str, tuple[type[CeflineError], str, str]] = {
+    "PreconditionFailed": (ExistsError, "an object exists already", ""),
+    "412": (ExistsError, "an object exists already", ""),
+    "ConditionalRequestConflict": (ConflictError, "another write is under way", _LATER),
+    "AccessDenied": (ConfigError, "access denied", _DENIED),
+    "AllAccessDisabled": (ConfigError, "access denied", _DENIED),
+    "403": (ConfigError, "access denied", _DENIED),
+    "SignatureDoesNotMatch": (ConfigError, "the secret key is wrong", _KEYS),
+    "InvalidAccessKeyId": (ConfigError, "the access key is not known", _KEYS),
+    "NoSuchBucket": (ConfigError, "there is no such bucket", _BUCKET),
+    "InvalidBucketName": (ConfigError, "that is no bucket's name", _BUCKET),
+    "NoSuchKey": (ChangedError, "there is no such object", ""),
+    "404": (ChangedError, "there is no such object", ""),
+    "PermanentRedirect": (
+        ConfigError,
+        "the bucket is in another region",
+        "Set `region` or AWS_REGION",
+    ),
+    "KMS.NotFoundException": (ConfigError, "there is no such KMS key", "Check `sse_kms_key_id`"),
+    "ExpiredToken": (TryAgainError, "the session token has expired", "Log in again"),
+    "RequestTimeTooSkewed": (TryAgainError, "this machine's clock is wrong", "Set the clock"),
+}
+"""S3's error code to our error, what it says and what to do."""
+
+
+def _translated(err: Exception, url: str) -> CeflineError:
+    import botocore.exceptions as boto
+
+    answer = getattr(err, "response", None) or getattr(err.__cause__, "response", None)
+    if answer:
+        code = str(answer.get("Error", {}).get("Code"))
+        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code in _BY_CODE:
+            kind, what, hint = _BY_CODE[code]
+            return kind(f"{url}: {what}", hint=hint)
+        kind = TryAgainError if status >= 500 or status in {409, 429} else CeflineError  # noqa: PLR2004 - HTTP
+        return kind(
+            f"{url}: S3 answers {code} ({status})", hint=_LATER if kind is TryAgainError else ""
+        )
+    if isinstance(
+        err, boto.NoCredentialsError | boto.PartialCredentialsError | boto.ParamValidationError
+    ):
+        return ConfigError(f"{url}: {err}", hint=_KEYS)
+    return TryAgainError(f"{url} can't be reached: {type(err).__name__}: {err}", hint=_LATER)

@@ -1,0 +1,109 @@
+"""Counting what was read, delivered and rejected of a source, as its batches come by."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from cefline import times
+from cefline.config import MaxRejects
+from cefline.conform import PRESENT
+from cefline.convert import Converted
+from cefline.errors import TooManyRejectsError
+from cefline.pack import Slice
+from cefline.records import Counts
+from cefline_schemas.timeline import TIME_SAMPLE
+
+MAX_REPLACED = 10_000
+"""So many replaced values of a source are kept in their original form; the others are counted."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one source."""
+
+    read: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    counts: Counts = field(default_factory=Counts)
+    """By field and kind: `replaced` (characters), `coerced` (values), `missing`, ..."""
+    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Rejects by kind, field and reason."""
+
+    def rejects_of(self, kind: str, name: str = "") -> int:
+        """Return the number of rejects of a kind, of one field or of all."""
+        return sum(n for (k, f, _), n in self.reasons.items() if k == kind and name in {"", f})
+
+
+def tallied(
+    batches: Iterable[Converted], tally: Tally, url: str, keep: Callable[[pl.DataFrame], None]
+) -> Iterator[Slice]:
+    """Yield the lines of batches, and count them.
+
+    Args:
+        batches: in the order of the source.
+        tally: what is counted into.
+        url: the source's, for errors.
+        keep: what is called with the rejects of each batch.
+
+    Raises:
+        SourceError: the numbers in `eventTime` are no seconds.
+    """
+    seen: list[times.Seen] = []
+    numbers = 0
+    for batch in batches:
+        if numbers < TIME_SAMPLE:
+            seen.append(batch.seen)
+            numbers += len(batch.seen.beyond)
+            if numbers >= TIME_SAMPLE:
+                times.check_unit(seen, url)
+        _count(batch, tally)
+        keep(_bounded(batch.rejects, tally))
+        for one in batch.slices:
+            tally.delivered += len(one.lines)
+            yield one
+    if numbers < TIME_SAMPLE:
+        times.check_unit(seen, url)
+    if tally.read != tally.delivered + tally.rejected:
+        message = f"{url}: {tally.read} events read, but {tally.delivered} and {tally.rejected}"
+        raise AssertionError(message)
+
+
+def check_rejects(tally: Tally, allowed: MaxRejects, url: str) -> None:
+    """Make sure that no more was rejected than may be.
+
+    Raises:
+        TooManyRejectsError: too many rows, or most values of a field.
+    """
+    most = max(allowed.rows, int(allowed.share * tally.read))
+    if tally.rejected > most:
+        message = f"{url}: {tally.rejected} of {tally.read} rows rejected, {_most_often(tally)}"
+        hint = f"Look at them in the state's rejects/; at most {most} are allowed (--max-rejects)"
+        raise TooManyRejectsError(message, hint=hint)
+    for (name, kind), present in tally.counts.items():
+        bad = tally.rejects_of("value", name)
+        if kind == PRESENT and bad * 2 > present:
+            message = f"{url}: {bad} of {present} values of {name} can't be read"
+            raise TooManyRejectsError(message, hint="Look at them in the state's rejects/")
+
+
+def _count(batch: Converted, tally: Tally) -> None:
+    tally.read += batch.read
+    tally.counts += batch.counts
+    kinds = batch.rejects.select("kind", pl.col("field").fill_null(""), "reason")
+    for *key, count in kinds.group_by("kind", "field", "reason").len().iter_rows():
+        tally.reasons[tuple(key)] += count
+    tally.rejected += int((batch.rejects["kind"] == "row").sum())
+
+
+def _bounded(rejects: pl.DataFrame, tally: Tally) -> pl.DataFrame:
+    """Leave out replaced values above the bound; they are counted already."""
+    replaced = rejects["kind"] == "replaced"
+    left = MAX_REPLACED - (tally.rejects_of("replaced") - int(replaced.sum()))
+    return rejects.filter(~replaced | (replaced.cum_sum() <= left)) if replaced.any() else rejects
+
+
+def _most_often(tally: Tally) -> str:
+    rows = Counter({reason: n for (kind, _, reason), n in tally.reasons.items() if kind == "row"})
+    return "; ".join(f"{n} times: {reason}" for reason, n in rows.most_common(1))

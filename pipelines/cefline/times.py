@@ -1,0 +1,116 @@
+"""Times in whatever form they come, as microseconds since 1970-01-01T00:00:00Z."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from cefline.errors import SourceError
+from cefline_schemas.timeline import BEYOND_SECONDS, TIME_SAMPLE
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+_PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_MICROS = 10**6
+_MAX = 2**63 - 1
+_NAIVE = "%Y-%m-%dT%H:%M:%S%.f"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the numbers of a batch tell of their unit."""
+
+    beyond: pl.Series
+    """For each number, in row order: whether it is too great for seconds (Boolean)."""
+    column: str = ""
+    sample: str | None = None
+    """The first number that is."""
+
+
+NOTHING_SEEN = Seen(pl.Series(dtype=pl.Boolean))
+
+
+def micros(values: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
+    """Return times as microseconds (Int64); null where a value is no time, or out of range.
+
+    Args:
+        values: int, float or decimal; text (a number, or ISO 8601); or datetime of any unit, in
+            UTC where it has no zone.
+        unit: unit of numbers.
+        timezone: zone of texts that have none.
+
+    Raises:
+        SourceError: a text has no zone, and `timezone` is None.
+    """
+    if isinstance(values.dtype, pl.Datetime):
+        return _scaled(values.to_physical(), _PER_SECOND[values.dtype.time_unit])
+    if values.dtype.is_integer():
+        return _scaled(values.cast(pl.Int64, strict=False), _PER_SECOND[unit])
+    if values.dtype.is_numeric():
+        return _scaled(values.cast(pl.Float64), _PER_SECOND[unit])
+    if values.dtype == pl.String:
+        return _of_text(values, unit, timezone)
+    return pl.repeat(None, len(values), dtype=pl.Int64, eager=True)
+
+
+def seen(values: pl.Series) -> Seen:
+    """Return what a column's numbers tell of their unit."""
+    if values.dtype != pl.String and not values.dtype.is_numeric():
+        return NOTHING_SEEN
+    numbers = values.cast(pl.Float64, strict=False)
+    beyond = numbers.abs() > BEYOND_SECONDS
+    first = beyond.fill_null(value=False).arg_max() or 0
+    sample = str(values[first]) if beyond.any() else None
+    return Seen(beyond.drop_nulls(), values.name, sample)
+
+
+def check_unit(batches: Sequence[Seen], url: str) -> None:
+    """Make sure that the first numbers of a source can be seconds.
+
+    Raises:
+        SourceError: more than half of the first 10,000 are too great.
+    """
+    beyond = pl.concat([NOTHING_SEEN.beyond, *(b.beyond for b in batches)]).head(TIME_SAMPLE)
+    if beyond.sum() * 2 > len(beyond):
+        first = next(batch for batch in batches if batch.sample is not None)
+        message = f"{url}: the numbers in {first.column} are no seconds, {first.sample} for one"
+        raise SourceError(message, hint="Say what they are: --time-unit ms, us or ns (or s)")
+
+
+def _scaled(numbers: pl.Series, per_second: int) -> pl.Series:
+    """Return numbers in microseconds; finer units are floored."""
+    if per_second > _MICROS:
+        factor = per_second // _MICROS
+        scaled = numbers // factor if numbers.dtype.is_integer() else (numbers / factor).floor()
+        return scaled.cast(pl.Int64, strict=False)
+    factor = _MICROS // per_second
+    fits = numbers.abs() <= _MAX // factor
+    kept = numbers.set(~fits.fill_null(value=False), None)
+    return (kept * factor if kept.dtype.is_integer() else (kept * factor).round()).cast(
+        pl.Int64, strict=False
+    )
+
+
+def _of_text(texts: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
+    text = texts.str.strip_chars()
+    whole = text.cast(pl.Int64, strict=False)
+    if whole.null_count() == text.null_count():
+        return _scaled(whole, _PER_SECOND[unit])
+    broken = text.set(whole.is_not_null(), None).cast(pl.Float64, strict=False)
+    iso = text.str.replace(r"^(\S+) ", "${1}T")
+    zoned = iso.str.strptime(pl.Datetime("us", "UTC"), "%+", strict=False)
+    naive = iso.str.strptime(pl.Datetime("us"), _NAIVE, strict=False)
+    if timezone is None and naive.null_count() < len(naive):
+        sample = texts.filter(naive.is_not_null())[0]
+        message = f"a time in text has no zone, {sample!r} for one"
+        raise SourceError(message, hint="Say which it is: --timezone UTC, or another")
+    here = naive.dt.replace_time_zone(timezone or "UTC", ambiguous="null", non_existent="null")
+    found = [
+        _scaled(whole, _PER_SECOND[unit]),
+        _scaled(broken, _PER_SECOND[unit]),
+        zoned.to_physical(),
+        here.to_physical(),
+    ]
+    names = [str(n) for n in range(len(found))]
+    return pl.DataFrame(dict(zip(names, found, strict=True))).select(pl.coalesce(names)).to_series()

@@ -1,0 +1,1 @@
+"""Tables of facts about timelines and CEF; no code that touches data."""

@@ -1,0 +1,55 @@
+"""CEF text: header, escapes, replaced characters, Name and severity.
+
+Standard: the Cado Response CEF standard, and the CEF Implementation Standard it stands on
+(OpenText, version 27). Where these are silent, what readers do decides (Beats, liblognorm, Vector,
+Logstash, Tenzir, Graylog, Splunk).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The header fields that are the same in every line; the defaults are the standard's sample."""
+
+    vendor: str = "CadoSecurity"
+    product: str = "CadoResponse"
+    version: str = "1.0.2"
+    signature_id: str = "0"
+
+
+Escapes = tuple[tuple[str, str], ...]
+
+HEADER_ESCAPES: Escapes = (("\\", "\\\\"), ("|", "\\|"))
+"""Raw and escaped; the backslash first. In the header `=` stays as it is (Vector and Beats refuse
+any other escape there)."""
+
+EXTENSION_ESCAPES: Escapes = (("\\", "\\\\"), ("=", "\\="), ("\n", "\\n"), ("\r", "\\r"))
+"""Raw and escaped; the backslash first. No other escape exists: Beats and liblognorm fail on any
+other, `\\|` and `\\t` included."""
+
+NEEDS_ESCAPE = {HEADER_ESCAPES: r"[\\|]", EXTENSION_ESCAPES: r"[\\=\n\r]"}
+"""What a value holds that needs escaping, as a regular expression."""
+
+UNSAFE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]"
+"""Characters that some reader takes for a line break or can't carry: C0 but TAB, LF and CR (the
+last two have escapes), DEL, C1 with NEL, and the line and paragraph separators. They are written
+as visible `\\uXXXX`."""
+
+NAME_MAX_BYTES = 512
+"""Limit of the header's Name (CEF Implementation Standard, header fields): bytes after escaping."""
+
+NAME_FALLBACKS = ("super_short", "short")
+NAME_LAST = "Timeline Event"
+"""Name is `type`; where it has no text, the first of these that has some."""
+
+SEVERITY: tuple[tuple[int, int], ...] = ((1, 10), (3, 7), (9, 4))
+"""`alarm_severity` up to the first number gives the second. CEF counts upwards (10 worst), the
+detections downwards (malicious 1, suspicious 3, other 10)."""
+
+SEVERITY_ABOVE = 1
+"""Severity for any greater `alarm_severity`."""
+
+SEVERITY_ALARM = 10
+SEVERITY_NONE = 1
+"""Severity of an event without a readable `alarm_severity`: with `alarm=True`, and otherwise."""

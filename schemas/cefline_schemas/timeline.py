@@ -1,0 +1,176 @@
+"""The fields of a timeline event: names, types, and the CEF key each one becomes.
+
+The table follows the Cado Response CEF standard (its 39 extension fields, and `msg`, which only
+the standard's sample line has). The descriptions of `source` and `sourcetype` are swapped in the
+standard; its examples hold. Further input names are those of the Cado API (2.324).
+
+The order of the rows is the order of the keys in a line: what identifies and rates an event
+first, the longest texts last, so that a reader that cuts long lines cuts the least.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Type = Literal["text", "int", "bool", "time", "list"]
+"""What a field holds.
+
+- `text`: any text.
+- `int`: a signed 64-bit integer.
+- `bool`: true or false.
+- `time`: an instant, microseconds since 1970-01-01T00:00:00Z inside, whole seconds in a line.
+- `list`: a list of texts or of objects, or text; kept as the Python literal the standard shows.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The key a field is written under; `{key}Label={label}` goes before it where it has one."""
+
+    name: str
+    label: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the value, so that a label is there if and only if its key is."""
+        return f"{self.name}Label={self.label} {self.name}=" if self.label else f"{self.name}="
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an event."""
+
+    name: str
+    """Canonical name: the standard's."""
+    type: Type
+    names: tuple[str, ...]
+    """Input names, the canonical one first: it wins where a row has several that differ."""
+    cado: Key
+    """Its key in profile `cado`."""
+    doc: str
+    example: str
+    members: tuple[str, ...] = ()
+    """Members of its objects that come first, in this order; the others keep the source's."""
+
+
+def _field(
+    name: str, type_: Type, doc: str, example: str, *, also: str = "", **more: object
+) -> Field:
+    """Build the row of a field that is written under its own name."""
+    names = (name, *also.split())
+    return Field(name, type_, names, Key(name), doc, example, **more)  # type: ignore[arg-type]  # the rest are Field's own
+
+
+FIELDS: tuple[Field, ...] = (
+    _field("alarm", "bool", "Whether a detection raised an alarm", "True"),
+    _field(
+        "alarm_severity", "int", "Severity by detections: malicious 1, suspicious 3, other 10", "3"
+    ),
+    _field(
+        "alarm_description", "text", "What the alarm is about", "Executable in suspicious location"
+    ),
+    _field("evidence_id", "int", "ID of the evidence item", "1"),
+    _field("evidence_name", "text", "Name of the evidence item", "import_test.dd"),
+    _field("macb", "text", "MACB group: modification, access, change, birth", ".A.."),
+    _field(
+        "source", "text", "The kind of source that produced the event: EVT, FILE, REG, LOG", "REG"
+    ),
+    _field(
+        "sourcetype", "text", "More specific subtype of the source", "Registry Key - UserAssist"
+    ),
+    _field(
+        "eventTime", "time", "Unix time stamp of the event, seconds", "890430600", also="timestamp"
+    ),
+    _field(
+        "filePath",
+        "text",
+        "Path of the file the event is about",
+        "/Users/nromanoff/NTUSER.DAT",
+        also="filename",
+    ),
+    _field(
+        "type",
+        "text",
+        "Event types, separated by `; `; written where the header's Name does not say it",
+        "Last Time Executed",
+    ),
+    _field(
+        "tag",
+        "text",
+        "Tag for the kind of event: Network Logon, File Access, Execution",
+        "Execution",
+    ),
+    _field("format", "text", "The parser that read the event", "winreg/userassist"),
+    _field("version", "text", "Version of the event's format", "2"),
+    _field("isFolder", "bool", "Whether the path is a folder", "False", also="is_folder"),
+    _field("first_day", "bool", "Whether the event is of the first day it was seen", "False"),
+    _field("inode", "text", "The inode, or what the file system has in its place", "43122"),
+    _field("host", "text", "Host name of the event", "WKS-WIN764BITB"),
+    _field("domain", "text", "Domain of the event", "example.com"),
+    _field("suser", "text", "User of the event", "nromanoff", also="user"),
+    _field("source_hostname", "text", "Host name a network connection came from", "10.3.58.7"),
+    _field("source_port", "text", "Port a network connection came from", "49201"),
+    _field("destination_hostname", "text", "Host name a network connection went to", "example.com"),
+    _field("destination_port", "text", "Port a network connection went to", "443"),
+    _field("service_name", "text", "Name of the service", "Spooler"),
+    _field(
+        "executed_process",
+        "text",
+        "Path of the file that was executed",
+        "C:/Windows/Temp/install.exe",
+    ),
+    _field("process_cwd", "text", "Working directory of the process", "C:/Windows/System32"),
+    _field("file_access", "text", "The file that was accessed", "Windows Explorer.lnk"),
+    _field("super_short", "text", "The event in a few words", "A Process Was Executed"),
+    _field("parent", "text", "Folder of the path", "/Users/nromanoff"),
+    _field("filename_stripped", "text", "The path's words", "Users nromanoff NTUSER.DAT"),
+    _field("eventId", "text", "ID of the event", "nEqI5nwBOI5t76pr_Z6g", also="id"),
+    _field(
+        "short",
+        "text",
+        "Short text with more data of the raw event",
+        "Executable in suspicious location",
+    ),
+    _field("process_arguments", "text", "Arguments of the process", "-k netsvcs"),
+    _field("alarm_help_text", "text", "What to look at next", "Look at the parent process."),
+    _field(
+        "highlights", "list", "Texts that the alarm is about", "['C:/Windows/Temp/install.exe']"
+    ),
+    _field(
+        "query_suggestions",
+        "list",
+        "Searches that lead on from the event",
+        "[{'str_detected': 'install.exe', 'url': '?query=install.exe'}]",
+        members=("str_detected", "url"),
+    ),
+    _field(
+        "notes",
+        "list",
+        "Notes that users added to the event: text or a list of objects",
+        "[{'note': 'seen'}]",
+    ),
+    _field(
+        "msg",
+        "text",
+        "Message of the event",
+        "Malicious File Detected: cryptomining",
+        also="message",
+    ),
+    _field(
+        "extra", "text", "Longer text with more raw data than `short`", "offset: 28672; url: ..."
+    ),
+)
+"""All fields, in the order of their keys."""
+
+BY_NAME = {field.name: field for field in FIELDS}
+
+CANONICAL = {alias: field.name for field in FIELDS for alias in field.names}
+"""Input name to canonical name."""
+
+BEYOND_SECONDS = 10**11
+"""Numbers above this are no seconds (year 5138): a column full of them is in another unit."""
+
+TIME_SAMPLE = 10_000
+"""So many timed values of a source decide whether its numbers are in seconds."""
+
+PLAUSIBLE = (0, 4_102_444_800)
+"""1970 to 2100, seconds: times outside are delivered as given, and counted."""
