@@ -63,3 +63,9 @@ def s3(s3_server: seaweed.Server, request: pytest.FixtureRequest) -> seaweed.S3:
         key=seaweed.WRITER.key,
         secret=seaweed.WRITER.secret,
     )
+
+
+@pytest.fixture(scope="session")
+def soak() -> bool:
+    """Whether long checks run in full: `make soak`."""
+    return bool(os.environ.get("CEFLINE_SOAK"))

@@ -131,7 +131,7 @@ def _severity(columns: Columns, profile: Profile, height: int) -> pl.Series:
     severity = pl.when(given.is_not_null()).then(cef.SEVERITY_ABOVE).otherwise(severity)
     for up_to, written in sorted(profile.severity, reverse=True):
         severity = pl.when(given <= up_to).then(written).otherwise(severity)
-    return frame.select(severity.cast(pl.Int64).alias("severity")).to_series()
+    return frame.with_columns(severity=severity.cast(pl.Int64))["severity"]
 
 
 def _lead(header: pa.Array, pairs: list[pa.Array]) -> tuple[pa.Array, list[pa.Array]]:

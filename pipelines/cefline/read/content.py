@@ -20,12 +20,7 @@ _GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 _BEGINNING = 1 << 16
-_DAMAGED: tuple[type[Exception], ...] = (
-    EOFError,
-    OSError,
-    isal_zlib.error,
-    pa.ArrowException,
-)
+_DAMAGED = (EOFError, OSError, isal_zlib.error, pa.ArrowException)
 
 Read = Callable[[int], bytes]
 
@@ -98,7 +93,7 @@ def _text(path: Path, url: str) -> Iterator[tuple[Read, Callable[[], int]]]:
         def read(size: int) -> bytes:
             try:
                 return bytes(text.read(size))
-            except _DAMAGED as err:
+            except _DAMAGED as err:  # type: ignore[misc]  # isal's error has no type
                 message = f"{url} is damaged or cut off near byte {stored.tell()}: {err}"
                 raise SourceError(message, hint="Export or copy it again") from err
 
