@@ -79,7 +79,10 @@ def conform(batch: Batch, rules: Rules) -> Conformed:
 
 
 def _has(batch: Batch, name: str) -> bool:
-    return name in batch.data.schema.names
+    if name not in batch.data.schema.names:
+        return False
+    structured = batch.structures is not None and not batch.structures[name].is_null().all()
+    return structured or batch.data.column(name).null_count < batch.data.num_rows
 
 
 def _column(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) -> pa.Array:

@@ -10,6 +10,7 @@ import polars as pl
 
 from cefline import times
 from cefline.conform import Rules, conform
+from cefline.errors import SourceError
 from cefline.pack import Slice
 from cefline.partition import partition
 from cefline.read import Chunk
@@ -28,6 +29,8 @@ B = TypeVar("B")
 class Converter:
     """What turns a batch into lines."""
 
+    url: str
+    """The source's, for errors."""
     rules: Rules
     profile: Profile
     partition_by: tuple[str, ...]
@@ -56,7 +59,10 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
     """
     batch = chunk.load()
     unread = (batch.rejects["kind"] == "row").sum()
-    conformed = conform(batch, converter.rules)
+    try:
+        conformed = conform(batch, converter.rules)
+    except SourceError as err:
+        raise SourceError(f"{converter.url}: {err.message}", hint=err.hint) from err
     read = len(batch.ordinals) + int(unread)
     if conformed.ordinals.is_empty():
         seen = conformed.seen

@@ -64,7 +64,7 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
         raise UsageError(message, hint="cefline export SOURCE... DEST")
     connect = cache(partial(s3.connect, config.s3))
     sources = find(config.sources, connect)
-    threads = config.threads or len(os.sched_getaffinity(0))
+    threads = config.threads or _cores()
     dest, state = _stores(config, connect)
     if not dry_run:
         deliver.bind(state, dest.url)
@@ -73,6 +73,11 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
         run = _Run(config, dest, state, done, connect, pool, threads, progress or Silent(), dry_run)
         reports = tuple(_source(source, run) for source in sources)
     return Report(reports, time.monotonic() - began, dry_run)
+
+
+def _cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stores(
@@ -100,7 +105,15 @@ def _source(source: Source, run: _Run) -> SourceReport:
         report = replace(report, outcome="failed", error=err)
     finally:
         run.progress.end()
-    log.info("%s: %s, %.1f s", source.url, report.outcome, time.monotonic() - began)
+    log.info(
+        "%s: %s, %d events in %d parts, %d rejected, %.1f s",
+        source.url,
+        report.outcome,
+        report.tally.delivered,
+        len(report.parts),
+        report.tally.rejected,
+        time.monotonic() - began,
+    )
     return report
 
 
@@ -116,9 +129,8 @@ def _deliver(source: Source, run: _Run, folder: Path) -> SourceReport:
     report = SourceReport(
         source.url, "converted", opened.format, delivery, tally, opened.unknown, notes=notes
     )
-    batches = in_order(
-        run.pool, partial(convert, converter=_converter(config)), opened.chunks, run.threads
-    )
+    converted = partial(convert, converter=_converter(config, source.url))
+    batches = in_order(run.pool, converted, opened.chunks, run.threads)
     slices = tallied(_shown(batches, run), tally, source.url, partial(deliver.spill, path=rejects))
     pieces = pack(slices, config.part_size, config.max_partitions)
     parts = deliver.stage(pieces, folder, config.compression, config.compression_level, run.pool)
@@ -147,8 +159,9 @@ def _planned(run: _Run, delivery: str) -> tuple[Config, tuple[str, ...]]:
     return run.config.with_planned(made["settings"]), (note,)
 
 
-def _converter(config: Config) -> Converter:
+def _converter(config: Config, url: str) -> Converter:
     return Converter(
+        url,
         Rules(config.time_unit, config.timezone),
         Profile(config.header, config.severity, config.subseconds, config.max_event),
         config.partition_by,
@@ -233,7 +246,7 @@ def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
             local = fetch(source, Path(folder), connect)
             opened = open_source(local.path, source.url, Limits())
             for chunk in opened.chunks:
-                for one in convert(chunk, _converter(config)).slices:
+                for one in convert(chunk, _converter(config, source.url)).slices:
                     lines = one.lines.slice(0, count)
                     yield line_text(lines)
                     count -= len(lines)

@@ -92,6 +92,8 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """Yield the summary for people, line by line."""
+        if not self.sources:
+            yield "no source was found: nothing to do"
         for source in self.sources:
             yield from _source_lines(source)
         text = sum(part.text_bytes for part in self.parts)
@@ -137,8 +139,6 @@ def _source_json(source: SourceReport) -> dict[str, Any]:
 def _source_lines(source: SourceReport) -> Iterator[str]:
     what = {"known": "delivered before", "converted": "not delivered (dry run)"}
     yield f"{source.url}: {what.get(source.outcome, source.outcome)}"
-    if source.error is not None:
-        yield f"  {source.error}"
     yield from (f"  {note}" for note in source.notes)
     if source.unknown:
         yield f"  columns that no field takes: {', '.join(source.unknown)}"

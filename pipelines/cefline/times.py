@@ -103,7 +103,7 @@ def _of_text(texts: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
     naive = iso.str.strptime(pl.Datetime("us"), _NAIVE, strict=False)
     if timezone is None and naive.null_count() < len(naive):
         sample = texts.filter(naive.is_not_null())[0]
-        message = f"a time in text has no zone, {sample!r} for one"
+        message = f"the times in {texts.name} have no zone, {sample!r} for one"
         raise SourceError(message, hint="Say which it is: --timezone UTC, or another")
     here = naive.dt.replace_time_zone(timezone or "UTC", ambiguous="null", non_existent="null")
     found = [

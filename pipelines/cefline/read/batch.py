@@ -51,4 +51,4 @@ class Limits:
     """Bounds of a batch."""
 
     rows: int = 32_768
-    bytes: int = 16 << 20
+    bytes: int = 12 << 20
