@@ -31,7 +31,7 @@ class MaxRejects(NamedTuple):
 
     def __str__(self) -> str:
         """Return it as the option takes it."""
-        return f"{self.rows}" if not self.share else f"{self.rows} or {self.share:%}"
+        return f"{self.rows} or {self.share * 100:g}%" if self.share else str(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +244,12 @@ def _choice(*allowed: str) -> Callable[[object], str]:
 
 
 def _max_rejects(value: object) -> MaxRejects:
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)%", str(value)):
-        return MaxRejects(0, float(match[1]) / 100)
+    if match := re.fullmatch(r"(?:(\d+) or )?(\d+(?:\.\d+)?)%", str(value)):
+        return MaxRejects(int(match[1] or 0), float(match[2]) / 100)
     try:
         return MaxRejects(_count(0)(value), 0)
     except ValueError:
-        message = "expected a number of rows, such as 100, or a share, such as 0.1%"
+        message = "expected rows, such as 100, or a share, such as 0.1%, or both: 10 or 0.1%"
         raise ValueError(message) from None
 
 

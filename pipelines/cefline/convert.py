@@ -10,7 +10,6 @@ import polars as pl
 
 from cefline import times
 from cefline.conform import Rules, conform
-from cefline.errors import SourceError
 from cefline.pack import Slice
 from cefline.partition import partition
 from cefline.read import Chunk
@@ -29,8 +28,6 @@ B = TypeVar("B")
 class Converter:
     """What turns a batch into lines."""
 
-    url: str
-    """The source's, for errors."""
     rules: Rules
     profile: Profile
     partition_by: tuple[str, ...]
@@ -59,10 +56,7 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
     """
     batch = chunk.load()
     unread = (batch.rejects["kind"] == "row").sum()
-    try:
-        conformed = conform(batch, converter.rules)
-    except SourceError as err:
-        raise SourceError(f"{converter.url}: {err.message}", hint=err.hint) from err
+    conformed = conform(batch, converter.rules)
     read = len(batch.ordinals) + int(unread)
     if conformed.ordinals.is_empty():
         seen = conformed.seen
@@ -81,7 +75,7 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
     return Converted(
         list(slices) if text_bytes <= _EAGER else slices,
         read,
-        pl.concat([conformed.rejects, rejected]),
+        pl.concat([conformed.rejects, rejected]).sort("ordinal", maintain_order=True),
         conformed.counts + rendered.counts,
         conformed.seen,
         text_bytes,

@@ -3,6 +3,8 @@
 A message says what, where and what was expected; `hint` says what to do.
 """
 
+from typing import Self
+
 TEMPORARY = 75
 CONFIGURATION = 78
 _WORST_FIRST = (CONFIGURATION, TEMPORARY, 1, 3)
@@ -18,6 +20,14 @@ class CeflineError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def about(self, place: str) -> Self:
+        """Return the same error with the place it is about, if it does not name it yet."""
+        if place in self.message:
+            return self
+        error = type(self)(f"{place}: {self.message}", hint=self.hint)
+        error.__cause__ = self
+        return error
 
     def __str__(self) -> str:
         """Return message and hint as one text."""

@@ -10,10 +10,12 @@ import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import polars as pl
 
 from cefline import __version__, deliver, s3
 from cefline.config import Config, default_state
@@ -24,7 +26,7 @@ from cefline.pack import TEXT_FORMAT, line_text, pack
 from cefline.progress import Progress, Silent
 from cefline.read import Limits, Local, Source, check_unchanged, fetch, find, open_source
 from cefline.render import Profile
-from cefline.report import PartReport, Report, SourceReport, counts_json, reasons_json
+from cefline.report import PartReport, Report, SourceReport, counted
 from cefline.tally import Tally, check_rejects, tallied
 
 if TYPE_CHECKING:
@@ -63,16 +65,30 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
         message = "there is no source" if config.dest else "there is no destination"
         raise UsageError(message, hint="cefline export SOURCE... DEST")
     connect = cache(partial(s3.connect, config.s3))
-    sources = find(config.sources, connect)
+    sources, missing = _found(config.sources, connect)
     threads = config.threads or _cores()
     dest, state = _stores(config, connect)
     if not dry_run:
-        deliver.bind(state, dest.url)
+        deliver.bind(state, dest.url, hive=config.hive)
     with ThreadPoolExecutor(threads) as pool:
         done = deliver.manifests(state)
         run = _Run(config, dest, state, done, connect, pool, threads, progress or Silent(), dry_run)
-        reports = tuple(_source(source, run) for source in sources)
-    return Report(reports, time.monotonic() - began, dry_run)
+        reports = [_source(source, run) for source in sources]
+    return Report((*missing, *reports), time.monotonic() - began, dry_run)
+
+
+def _found(
+    names: tuple[str, ...], connect: Callable[[], s3fs.S3FileSystem]
+) -> tuple[list[Source], list[SourceReport]]:
+    """Return the sources that the names stand for, each once, and the names that stand for none."""
+    found: dict[str, Source] = {}
+    missing = []
+    for name in names:
+        try:
+            found.update({source.url: source for source in find([name], connect)})
+        except CeflineError as err:
+            missing.append(SourceReport(name, "failed", error=err))
+    return list(found.values()), missing
 
 
 def _cores() -> int:
@@ -87,7 +103,9 @@ def _stores(
     state_url = config.state or default_state(dest_url)
     scratch = None if dest_url.startswith("s3://") else Path(default_state(dest_url)).absolute()
     dest = deliver.open_store(dest_url, scratch, connect, put)
-    state = deliver.open_store(state_url, None, connect, put)
+    # The state is read again: it must not go where that takes hours.
+    plain = {name: value for name, value in put.items() if name != "StorageClass"}
+    state = deliver.open_store(state_url, None, connect, plain)
     if f"{state.url}/".startswith(f"{dest.url}/"):
         message = f"the state {state.url} lies below the destination {dest.url}"
         raise ConfigError(message, hint="A SIEM would read it: give it another place with --state")
@@ -102,13 +120,13 @@ def _source(source: Source, run: _Run) -> SourceReport:
         with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
             report = _deliver(source, run, Path(folder))
     except CeflineError as err:
-        report = replace(report, outcome="failed", error=err)
+        report = replace(report, outcome="failed", error=err.about(source.url))
     finally:
         run.progress.end()
     log.info(
         "%s: %s, %d events in %d parts, %d rejected, %.1f s",
         source.url,
-        report.outcome,
+        report.said,
         report.tally.delivered,
         len(report.parts),
         report.tally.rejected,
@@ -122,30 +140,40 @@ def _deliver(source: Source, run: _Run, folder: Path) -> SourceReport:
     local = fetch(source, folder, run.connect)
     delivery = deliver.delivery_id(local.sha256)
     if delivery in run.done:
-        return SourceReport(source.url, "known", delivery=delivery)
+        return _known(source, delivery, run)
+    if not run.dry_run:
+        deliver.check_turn(run.state, delivery)
     config, notes = _planned(run, delivery)
     opened = open_source(local.path, source.url, Limits())
     tally, rejects = Tally(), folder / "rejects.ndjson"
     report = SourceReport(
         source.url, "converted", opened.format, delivery, tally, opened.unknown, notes=notes
     )
-    converted = partial(convert, converter=_converter(config, source.url))
+
+    converted = partial(convert, converter=_converter(config))  # conform, render
     batches = in_order(run.pool, converted, opened.chunks, run.threads)
-    slices = tallied(_shown(batches, run), tally, source.url, partial(deliver.spill, path=rejects))
+    slices = tallied(_shown(batches, run), tally, partial(deliver.spill, path=rejects))
     pieces = pack(slices, config.part_size, config.max_partitions)
     parts = deliver.stage(pieces, folder, config.compression, config.compression_level, run.pool)
+
     check_unchanged(local)
+    if not run.dry_run:
+        kept = deliver.keep_rejects(run.state, delivery, rejects)
+        report = replace(report, reject_objects=tuple(kept))
     try:
-        check_rejects(tally, config.max_rejects, source.url)
+        check_rejects(tally, config.max_rejects)
     except TooManyRejectsError as err:
-        if not run.dry_run:
-            deliver.keep_rejects(run.state, delivery, rejects)
-        return replace(report, outcome="failed", error=err)
+        return replace(report, outcome="failed", error=err.about(source.url))
     if run.dry_run:
         return replace(report, parts=tuple(_would_be(part, run) for part in parts))
-    deliver.keep_rejects(run.state, delivery, rejects)
-    published = _publish(local, parts, config, run, report)
-    return replace(report, outcome="delivered", parts=published)
+    return _publish(local, parts, config, run, report)
+
+
+def _known(source: Source, delivery: str, run: _Run) -> SourceReport:
+    """Return the report of a source whose bytes were delivered before, under whatever name."""
+    url = deliver.manifest(run.state, delivery)["source"]["url"]
+    notes = () if url == source.url else (f"the same bytes were delivered as {url}",)
+    return SourceReport(source.url, "known", delivery=delivery, notes=notes)
 
 
 def _planned(run: _Run, delivery: str) -> tuple[Config, tuple[str, ...]]:
@@ -159,9 +187,8 @@ def _planned(run: _Run, delivery: str) -> tuple[Config, tuple[str, ...]]:
     return run.config.with_planned(made["settings"]), (note,)
 
 
-def _converter(config: Config, url: str) -> Converter:
+def _converter(config: Config) -> Converter:
     return Converter(
-        url,
         Rules(config.time_unit, config.timezone),
         Profile(config.header, config.severity, config.subseconds, config.max_event),
         config.partition_by,
@@ -187,51 +214,15 @@ def _publish(
     config: Config,
     run: _Run,
     report: SourceReport,
-) -> tuple[PartReport, ...]:
-    """Plan the parts, take the turn, put them out in order, and say that it is done."""
-    source, delivery = local.source, report.delivery
-    plan = {
-        "version": 1,
-        "delivery": delivery,
-        "source": {
-            "url": source.url,
-            "size": source.size,
-            "version": source.version,
-            "sha256": local.sha256,
-            "format": report.format,
-        },
-        "dest": run.dest.url,
-        "cefline": __version__,
-        "text_format": TEXT_FORMAT,
-        "settings": config.planned(),
-        "parts": [deliver.planned(part) for part in parts],
-    }
-    deliver.make_plan(run.state, delivery, plan)
-    published: list[deliver.Published] = []
-    turn = None
-    if parts:
-        turn = deliver.take_turn(run.state, delivery, source.url, run.dest.now())
-        published = deliver.publish(
-            parts, run.dest, turn, config.compression, hive=config.hive, delivery=delivery
-        )
-        deliver.close_turn(run.state, turn, delivery)
-    manifest = {
-        **plan,
-        "turn": turn and turn.number,
-        "stamp": turn and turn.stamp,
-        "parts": [part.entry() for part in published],
-        "events_read": report.tally.read,
-        "events_delivered": report.tally.delivered,
-        "events_rejected": report.tally.rejected,
-        "counts": counts_json(report.tally.counts),
-        "rejects": reasons_json(report.tally),
-        "unknown_columns": list(report.unknown),
-    }
-    deliver.make_manifest(run.state, delivery, manifest)
-    run.done.add(delivery)
-    return tuple(
+) -> SourceReport:
+    source = {**asdict(local.source), "sha256": local.sha256, "format": report.format}
+    delivery = deliver.Delivery(report.delivery, source, config.planned(), __version__, TEXT_FORMAT)
+    published = deliver.deliver(delivery, parts, run.dest, run.state, counted(report))
+    run.done.add(delivery.id)
+    parts_out = (
         PartReport(p.url, p.staged.events, p.staged.text_bytes, p.stored_bytes) for p in published
     )
+    return replace(report, outcome="delivered", parts=tuple(parts_out))
 
 
 def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
@@ -244,9 +235,11 @@ def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
     for source in find([name], connect):
         with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
             local = fetch(source, Path(folder), connect)
-            opened = open_source(local.path, source.url, Limits())
-            for chunk in opened.chunks:
-                for one in convert(chunk, _converter(config, source.url)).slices:
+            for chunk in open_source(local.path, source.url, Limits()).chunks:
+                converted = convert(chunk, _converter(config))
+                if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
+                    log.warning("%s: %d rows can't be read and are left out", source.url, rejected)
+                for one in converted.slices:
                     lines = one.lines.slice(0, count)
                     yield line_text(lines)
                     count -= len(lines)

@@ -3,6 +3,7 @@
 Parts are cut greedily by line bytes in row order, so batches, slices and threads never show.
 """
 
+import hashlib
 import struct
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
@@ -12,11 +13,14 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from cefline.errors import SourceError
+from cefline_schemas.timeline import FIELDS
 
 Compression = Literal["gzip", "zstd", "none"]
 
-TEXT_FORMAT = 1
-"""Version of the text of parts: it changes when the same source and settings give other text."""
+_TABLE = repr([(f.name, f.type, f.names, f.cado, f.members) for f in FIELDS])
+TEXT_FORMAT = f"1-{hashlib.sha256(_TABLE.encode()).hexdigest()[:8]}"
+"""Version of the text of parts: the first part is raised when a rule changes, the second changes
+with the field table. The same source, settings and version give the same text."""
 
 BLOCK = 1 << 20
 """Text of a compressed block: 1 % larger than one stream, and blocks are independent."""

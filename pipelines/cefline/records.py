@@ -17,6 +17,9 @@ bool. A field that no row has may be missing.
 Counts = Counter[tuple[str, str]]
 """How often something happened, by field and kind (`replaced`, `coerced`, `subseconds`, ...)."""
 
+REPLACED = "replaced_characters"
+"""The count of characters that were written as visible text."""
+
 REJECTS = pl.Schema(
     {
         "kind": pl.String,  # row: not delivered; value: left out; replaced: written otherwise

@@ -15,7 +15,16 @@ import pyarrow.compute as pc
 
 from cefline.escape import escape, escape_constant
 from cefline.name import name
-from cefline.records import Columns, Counts, as_series, as_text, decoded, no_rejects, rejects
+from cefline.records import (
+    REPLACED,
+    Columns,
+    Counts,
+    as_series,
+    as_text,
+    decoded,
+    no_rejects,
+    rejects,
+)
 from cefline_schemas import cef
 from cefline_schemas.timeline import FIELDS, Field, Key, Type
 
@@ -80,7 +89,7 @@ def render(columns: Columns, profile: Profile) -> Rendered:
             pairs.append(pair)
             if replaced is not None:
                 rejected.append(_replaced(column, row, replaced))
-                counts[row.name, "replaced"] += int(replaced.sum())
+                counts[row.name, REPLACED] += int(replaced.sum())
     lead, rest = _lead(_header(named.text, columns, profile), pairs)
     return _bounded([lead, *rest], pl.concat(rejected), counts, profile.max_event)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cefline.config import size_text
 from cefline.conform import PRESENT
 from cefline.errors import CeflineError, worst
+from cefline.records import REPLACED
 from cefline.tally import Tally
 
 if TYPE_CHECKING:
@@ -40,8 +41,16 @@ class SourceReport:
     tally: Tally = field(default_factory=Tally)
     unknown: tuple[str, ...] = ()
     parts: tuple[PartReport, ...] = ()
+    reject_objects: tuple[str, ...] = ()
+    """Keys in the state of what could not be delivered as it was."""
     notes: tuple[str, ...] = ()
     error: CeflineError | None = None
+
+    @property
+    def said(self) -> str:
+        """Return the outcome in words."""
+        words = {"known": "delivered before", "converted": "not delivered (dry run)"}
+        return words.get(self.outcome, self.outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,21 @@ class Report:
         yield f"{len(self.parts):,} parts, {sizes}, in {self.seconds:.1f} s"
 
 
-def counts_json(counts: Counts) -> dict[str, dict[str, int]]:
+def counted(source: SourceReport) -> dict[str, Any]:
+    """Return all that was counted of a source, in JSON's types; the manifest has it too."""
+    tally = source.tally
+    return {
+        "events_read": tally.read,
+        "events_delivered": 0 if source.error else tally.delivered,
+        "events_rejected": tally.rejected,
+        "counts": _counts(tally.counts),
+        "rejects": _reasons(tally),
+        "reject_objects": list(source.reject_objects),
+        "unknown_columns": list(source.unknown),
+    }
+
+
+def _counts(counts: Counts) -> dict[str, dict[str, int]]:
     """Return counts by field and kind."""
     nested: dict[str, dict[str, int]] = {}
     for (name, kind), count in sorted(counts.items()):
@@ -113,7 +136,7 @@ def counts_json(counts: Counts) -> dict[str, dict[str, int]]:
     return nested
 
 
-def reasons_json(tally: Tally) -> list[dict[str, Any]]:
+def _reasons(tally: Tally) -> list[dict[str, Any]]:
     """Return the number of rejects of each kind, field and reason."""
     names = ("kind", "field", "reason", "count")
     return [dict(zip(names, (*key, n), strict=True)) for key, n in sorted(tally.reasons.items())]
@@ -125,27 +148,23 @@ def _source_json(source: SourceReport) -> dict[str, Any]:
         "outcome": source.outcome,
         "format": source.format,
         "delivery": source.delivery,
-        "events_read": source.tally.read,
-        "events_delivered": 0 if source.error else source.tally.delivered,
-        "events_rejected": source.tally.rejected,
-        "counts": counts_json(source.tally.counts),
-        "rejects": reasons_json(source.tally),
-        "unknown_columns": list(source.unknown),
+        **counted(source),
         "notes": list(source.notes),
         "error": None if source.error is None else str(source.error),
     }
 
 
 def _source_lines(source: SourceReport) -> Iterator[str]:
-    what = {"known": "delivered before", "converted": "not delivered (dry run)"}
-    yield f"{source.url}: {what.get(source.outcome, source.outcome)}"
+    yield f"{source.url}: {source.said}"
+    if source.outcome in {"delivered", "converted"} and not source.tally.read:
+        yield "  it holds no events"
     yield from (f"  {note}" for note in source.notes)
     if source.unknown:
         yield f"  columns that no field takes: {', '.join(source.unknown)}"
-    for row in reasons_json(source.tally):
+    for row in _reasons(source.tally):
         where = f" {row['field']}" if row["field"] else ""
         yield f"  {row['count']:,} {row['kind']}{where}: {row['reason']}"
-    for name, kinds in counts_json(source.tally.counts).items():
-        told = (f"{count:,} {kind}" for kind, count in kinds.items() if kind != "replaced")
+    for name, kinds in _counts(source.tally.counts).items():
+        told = (f"{count:,} {kind}" for kind, count in kinds.items() if kind != REPLACED)
         if text := ", ".join(told):
             yield f"  {name}: {text}"

@@ -177,7 +177,7 @@ _BY_CODE: dict[str, tuple[type[CeflineError], str, str]] = {
     "PermanentRedirect": (
         ConfigError,
         "the bucket is in another region",
-        "Set `region` or AWS_REGION",
+        "Set s3.region or AWS_DEFAULT_REGION",
     ),
     "KMS.NotFoundException": (ConfigError, "there is no such KMS key", "Check `sse_kms_key_id`"),
     "ExpiredToken": (TryAgainError, "the session token has expired", "Log in again"),

@@ -37,14 +37,13 @@ class Tally:
 
 
 def tallied(
-    batches: Iterable[Converted], tally: Tally, url: str, keep: Callable[[pl.DataFrame], None]
+    batches: Iterable[Converted], tally: Tally, keep: Callable[[pl.DataFrame], None]
 ) -> Iterator[Slice]:
     """Yield the lines of batches, and count them.
 
     Args:
         batches: in the order of the source.
         tally: what is counted into.
-        url: the source's, for errors.
         keep: what is called with the rejects of each batch.
 
     Raises:
@@ -57,20 +56,20 @@ def tallied(
             seen.append(batch.seen)
             numbers += len(batch.seen.beyond)
             if numbers >= TIME_SAMPLE:
-                times.check_unit(seen, url)
+                times.check_unit(seen)
         _count(batch, tally)
         keep(_bounded(batch.rejects, tally))
         for one in batch.slices:
             tally.delivered += len(one.lines)
             yield one
     if numbers < TIME_SAMPLE:
-        times.check_unit(seen, url)
+        times.check_unit(seen)
     if tally.read != tally.delivered + tally.rejected:
-        message = f"{url}: {tally.read} events read, but {tally.delivered} and {tally.rejected}"
+        message = f"{tally.read} events read, but {tally.delivered} and {tally.rejected}"
         raise AssertionError(message)
 
 
-def check_rejects(tally: Tally, allowed: MaxRejects, url: str) -> None:
+def check_rejects(tally: Tally, allowed: MaxRejects) -> None:
     """Make sure that no more was rejected than may be.
 
     Raises:
@@ -78,13 +77,13 @@ def check_rejects(tally: Tally, allowed: MaxRejects, url: str) -> None:
     """
     most = max(allowed.rows, int(allowed.share * tally.read))
     if tally.rejected > most:
-        message = f"{url}: {tally.rejected} of {tally.read} rows rejected, {_most_often(tally)}"
+        message = f"{tally.rejected} of {tally.read} rows rejected, {_most_often(tally)}"
         hint = f"Look at them in the state's rejects/; at most {most} are allowed (--max-rejects)"
         raise TooManyRejectsError(message, hint=hint)
     for (name, kind), present in tally.counts.items():
         bad = tally.rejects_of("value", name)
         if kind == PRESENT and bad * 2 > present:
-            message = f"{url}: {bad} of {present} values of {name} can't be read"
+            message = f"{bad} of {present} values of {name} can't be read"
             raise TooManyRejectsError(message, hint="Look at them in the state's rejects/")
 
 

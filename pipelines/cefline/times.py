@@ -65,7 +65,7 @@ def seen(values: pl.Series) -> Seen:
     return Seen(beyond.drop_nulls(), values.name, sample)
 
 
-def check_unit(batches: Sequence[Seen], url: str) -> None:
+def check_unit(batches: Sequence[Seen]) -> None:
     """Make sure that the first numbers of a source can be seconds.
 
     Raises:
@@ -74,7 +74,7 @@ def check_unit(batches: Sequence[Seen], url: str) -> None:
     beyond = pl.concat([NOTHING_SEEN.beyond, *(b.beyond for b in batches)]).head(TIME_SAMPLE)
     if beyond.sum() * 2 > len(beyond):
         first = next(batch for batch in batches if batch.sample is not None)
-        message = f"{url}: the numbers in {first.column} are no seconds, {first.sample} for one"
+        message = f"the numbers in {first.column} are no seconds, {first.sample} for one"
         raise SourceError(message, hint="Say what they are: --time-unit ms, us or ns (or s)")
 
 

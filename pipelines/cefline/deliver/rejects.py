@@ -1,6 +1,7 @@
 """Rejects are kept as NDJSON, one object a line, in bounded objects of the state."""
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,22 @@ def spill(records: pl.DataFrame, path: Path) -> None:
                 file.write(f"{json.dumps(_record(row), ensure_ascii=False)}\n")
 
 
-def keep_rejects(state: Store, delivery: str, path: Path) -> None:
-    """Put what was spilled into the state; a rerun finds it there."""
+def keep_rejects(state: Store, delivery: str, path: Path) -> list[str]:
+    """Put what was spilled into the state, and return the keys.
+
+    Names have the digest of the content: another try with other settings has other rejects, and
+    both are kept.
+    """
+    keys: list[str] = []
     if not path.exists():
-        return
+        return keys
     with path.open("rb") as file:
-        number = 1
         while lines := file.readlines(OBJECT_BYTES):
-            key = f"rejects/{delivery}/{number:06d}.ndjson"
-            state.create(key, b"".join(lines), "application/x-ndjson", {})
-            number += 1
+            body = b"".join(lines)
+            digest = hashlib.sha256(body).hexdigest()[:16]
+            keys.append(f"rejects/{delivery}/{len(keys) + 1:06d}-{digest}.ndjson")
+            state.create(keys[-1], body, "application/x-ndjson", {})
+    return keys
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:

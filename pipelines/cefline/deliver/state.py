@@ -36,17 +36,26 @@ def delivery_id(sha256: str) -> str:
     return sha256[:32]
 
 
-def bind(state: Store, dest: str) -> None:
-    """Bind the state to its destination.
+def bind(state: Store, dest: str, *, hive: bool) -> None:
+    """Bind the state to its destination, and to the form of its keys.
 
     Raises:
-        ConfigError: it belongs to another one.
+        ConfigError: it belongs to another one, or the keys of the two forms would not rise.
     """
-    if not _create(state, "state.json", {"version": 1, "dest": dest}):
-        bound = _load(state, "state.json")["dest"]
-        if bound != dest:
-            message = f"the state {state.url} belongs to {bound}, not to {dest}"
-            raise ConfigError(message, hint="Give each destination a state of its own: --state")
+    if _create(state, "state.json", {"version": 1, "dest": dest, "hive": hive}):
+        return
+    bound = _load(state, "state.json")
+    if bound["dest"] != dest:
+        message = f"the state {state.url} belongs to {bound['dest']}, not to {dest}"
+        raise ConfigError(message, hint="Give each destination a state of its own: --state")
+    if bound["hive"] != hive:
+        message = f"{dest} was begun {'with' if bound['hive'] else 'without'} hive"
+        raise ConfigError(message, hint="Keys of both kinds don't rise: use another destination")
+
+
+def manifest(state: Store, delivery: str) -> dict[str, Any]:
+    """Return the manifest of a delivery that is done."""
+    return _load(state, f"manifests/{delivery}.json")
 
 
 def manifests(state: Store) -> set[str]:
@@ -76,34 +85,46 @@ def make_plan(state: Store, delivery: str, planned: dict[str, Any]) -> None:
             raise DeliveryError(message, hint=hint)
 
 
+def check_turn(state: Store, delivery: str) -> None:
+    """Make sure that this delivery could take a turn, before the work for it is done.
+
+    Raises:
+        TryAgainError: another delivery's turn is open.
+    """
+    turn = _last_turn(state)
+    if turn is not None and turn["delivery"] != delivery and not _is_through(state, turn):
+        raise _open_turn(turn)
+
+
 def take_turn(state: Store, delivery: str, source: str, now: datetime) -> Turn:
     """Take the next turn, or go on with the one that this delivery has.
 
     Raises:
         TryAgainError: another delivery's turn is open, or was taken at this instant.
     """
-    keys = [key for key, _ in state.list("turns/")]
-    last = max((key for key in keys if key.endswith(".json")), default=None)
-    number, stamp = 1, now
-    if last is not None:
-        turn = _load(state, last)
-        if turn["delivery"] == delivery:
-            return Turn(turn["turn"], turn["stamp"])
-        if last.replace(".json", ".closed") not in keys:
-            raise _open_turn(turn)
-        number = turn["turn"] + 1
+    check_turn(state, delivery)
+    turn = _last_turn(state)
+    if turn is None:
+        taken = Turn(1, now.strftime(_STAMP))
+    elif turn["delivery"] == delivery:
+        return Turn(turn["turn"], turn["stamp"])
+    else:
         before = datetime.strptime(f"{turn['stamp']}+0000", f"{_STAMP}%z")
         stamp = max(now, before + timedelta(seconds=1))
-    taken = Turn(number, stamp.strftime(_STAMP))
-    content = {"turn": number, "stamp": taken.stamp, "delivery": delivery, **_who(source)}
-    if not _create(state, f"turns/{number:08d}.json", content):
-        message = f"another run took turn {number} of {state.url} just now"
+        taken = Turn(turn["turn"] + 1, stamp.strftime(_STAMP))
+    content = {"turn": taken.number, "stamp": taken.stamp, "delivery": delivery, **_who(source)}
+    if not _create(state, f"turns/{taken.number:08d}.json", content):
+        message = f"another run took turn {taken.number} of {state.url} just now"
         raise TryAgainError(message, hint="Run again when it has finished")
     return taken
 
 
 def close_turn(state: Store, turn: Turn, delivery: str) -> None:
-    """Close a turn: all its parts are there."""
+    """Close a turn: its delivery is done.
+
+    The manifest comes first: were a run killed between the two in the other order, its source
+    would be published again under a turn of its own.
+    """
     _create(state, f"turns/{turn.number:08d}.closed", {"turn": turn.number, "delivery": delivery})
 
 
@@ -119,6 +140,17 @@ def _create(state: Store, key: str, content: dict[str, Any]) -> bool:
 
 def _load(state: Store, key: str) -> dict[str, Any]:
     return dict(json.loads(state.read(key)))
+
+
+def _last_turn(state: Store) -> dict[str, Any] | None:
+    turns = [key for key, _ in state.list("turns/") if key.endswith(".json")]
+    return _load(state, max(turns)) if turns else None
+
+
+def _is_through(state: Store, turn: dict[str, Any]) -> bool:
+    """Whether a turn is closed, or would be if its run had not been killed just before."""
+    marks = (f"turns/{turn['turn']:08d}.closed", f"manifests/{turn['delivery']}.json")
+    return any(key == mark for mark in marks for key, _ in state.list(mark))
 
 
 def _open_turn(turn: dict[str, Any]) -> TryAgainError:

@@ -64,6 +64,9 @@ def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Line
             yield Lines(b"\n".join([*elements, b""]), first, offsets)
             first, at = first + len(ends), ends[-1][1]
         if closed:
+            _refuse_rest(
+                window[closed:], read, f"{url}: after the JSON array, element {first - 1},"
+            )
             return
         _refuse_long(len(window) - at, f"{url}: the element at byte {start + at}")
         # What is left over doubles at most, so that a long element is not scanned over and over.
@@ -74,18 +77,26 @@ def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Line
         window, start, at = window[at:] + more, start + at, 0
 
 
-def _elements(window: bytes, at: int) -> tuple[list[tuple[int, int]], bool]:
-    """Return where whole elements begin and end in the window, and whether the array ends."""
+def _refuse_rest(rest: bytes, read: Callable[[int], bytes], where: str) -> None:
+    while not rest.strip() and (rest := read(1 << 16)):
+        continue
+    if rest.strip():
+        message = f"{where} there is more: {rest.strip()[:40]!r}"
+        raise SourceError(message, hint="Expected one array, or one object a line without an array")
+
+
+def _elements(window: bytes, at: int) -> tuple[list[tuple[int, int]], int]:
+    """Return where whole elements begin and end in the window, and where the array ends, or 0."""
     text = window.decode("latin-1")  # a character a byte: JSON's own signs are ASCII
     ends: list[tuple[int, int]] = []
     while True:
         begin = _blank_end(window, at)
         if window[begin : begin + 1] == b"]":
-            return ends, True
+            return ends, begin + 1
         try:
             _, at = _DECODER.raw_decode(text, begin)
         except ValueError:
-            return ends, False
+            return ends, 0
         ends.append((begin, at))
 
 

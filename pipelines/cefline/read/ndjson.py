@@ -19,7 +19,7 @@ from cefline.errors import SourceError
 from cefline.literal import float_text
 from cefline.read.batch import Batch
 from cefline.read.frames import Lines
-from cefline.records import REJECTS, Counts, no_rejects, rejects
+from cefline.records import REJECTS, REPLACED, Counts, no_rejects, rejects
 from cefline_schemas.timeline import BY_NAME, CANONICAL
 
 _TEXTS = pl.Schema(dict.fromkeys(CANONICAL, pl.String()))
@@ -191,7 +191,7 @@ def _take(found: _Found, row: int, ordinal: int, name: str, value: object) -> No
         raw = pl.Series([text.encode(errors="surrogatepass")])
         record = rejects("replaced", pl.Series([row]), field=canonical.name, reason=reason, raw=raw)
         found.replaced.append(record.with_columns(row=None, ordinal=pl.lit(ordinal, pl.Int64)))
-        found.counts[canonical.name, "replaced"] += len(_SURROGATE.findall(text))
+        found.counts[canonical.name, REPLACED] += len(_SURROGATE.findall(text))
     if not isinstance(value, str) and canonical.type == "text":
         found.counts[canonical.name, "coerced"] += 1
 

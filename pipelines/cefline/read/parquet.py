@@ -26,7 +26,7 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
         metadata = pq.read_metadata(path)
         names = metadata.schema.to_arrow_schema().names
     except (pa.ArrowException, OSError) as err:
-        message = f"{url} begins like Parquet but can't be opened: {err}"
+        message = f"{url} begins like Parquet but can't be opened: {str(err).rstrip('.')}"
         raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
     known = [name for name in names if name in CANONICAL]
     if not known:
@@ -49,7 +49,7 @@ def _chunks(
                     start += data.num_rows
                     yield Chunk(load, start / metadata.num_rows)
     except (pa.ArrowException, OSError) as err:
-        message = f"{url} is damaged after row {start}: {err}"
+        message = f"{url} is damaged after row {start}: {str(err).rstrip('.')}"
         raise SourceError(message, hint="Export or copy it again") from err
 
 

@@ -106,8 +106,11 @@ def _on_disk(name: str) -> list[Source]:
     if path.is_dir():
         inside = (p for p in sorted(path.rglob("*")) if p.is_file())
         return [_local(p) for p in inside if _is_timeline(p.relative_to(path).as_posix())]
-    if path.exists():
+    if path.is_file():
         return [_local(path)]
+    if path.exists():
+        message = f"{name} is no file: it can't be read twice"
+        raise SourceError(message, hint="Write it to a file first")
     return [
         _local(Path(p))
         for p in sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - takes absolute ones
