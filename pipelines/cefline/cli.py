@@ -178,7 +178,7 @@ def _settings(file: Path | None, options: dict[str, Any]) -> Settings:
 def _placed(settings: Settings, places: tuple[str, ...]) -> Any:  # noqa: ANN401 - a Config, which is not imported yet
     from dataclasses import replace
 
-    from cefline.config import place
+    from cefline.values import place
 
     config = settings.config
     if config.dest:

@@ -8,17 +8,17 @@ from functools import reduce
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cefline import literal, times
+from cefline import coerce, literal, times
 from cefline.read.batch import Batch
-from cefline.records import Columns, Counts, as_series, as_text, decoded, placed, rejects
-from cefline_schemas.timeline import FIELDS, PLAUSIBLE, Field, Type
+from cefline.records import Columns, Counts, apply, as_series, as_text, decoded, placed, rejects
+from cefline_schemas.timeline import FIELDS, PLAUSIBLE, Field
 
 PRESENT = "present"
 """Counts values that were there, readable or not, of the fields that not every value fits."""
 
 _BLANK = r"^\s*$"
-_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,80 +98,72 @@ def _column(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) ->
         notes.reject(structures, structures.is_not_null(), row, reason)
     if row.type == "time" and rules.time_unit is None:
         notes.seen = times.seen(values)
-    typed = _typed(values, row.type, rules)
+    typed = coerce.typed(values, row.type, rules.time_unit or "s", rules.timezone)
     filled = ~values.str.contains(_BLANK) if values.dtype == pl.String else values.is_not_null()
     notes.counts[row.name, PRESENT] += int(filled.sum())
     notes.reject(values, typed.is_null() & filled, row, f"no {row.type}")
-    if batch.typed and not _is_native(values.dtype, row.type):
+    if batch.typed and not coerce.is_native(values.dtype, row.type):
         notes.counts[row.name, "coerced"] += len(typed) - typed.null_count()
     return typed.to_arrow()
 
 
 def _sound(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
-    """Return a column whose text is valid UTF-8; Parquet does not make sure of it.
+    """Return a column whose text is valid UTF-8: Parquet does not make sure, polars relies on it.
 
     Text comes as large_string, plain or dictionary with int32 indices. Bytes are taken for text.
     """
-    if isinstance(column, pa.DictionaryArray):
-        values = _sound(column.dictionary, row, notes)
-        return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), values)
-    if not _is_text(column.type):
-        return column
-    stored = column.cast(pa.large_binary())
     try:
-        return stored.cast(pa.large_string())
+        return _checked(column)
     except pa.ArrowInvalid:
-        return _valid_only(pl.Series(stored), row, notes)
+        return _checked(_valid_only(decoded(column), row, notes))
 
 
-def _valid_only(stored: pl.Series, row: Field, notes: _Notes) -> pa.Array:
-    texts = []
-    for value in stored:  # rare and damaged: one by one
-        try:
-            texts.append(None if value is None else value.decode())
-        except UnicodeDecodeError:
-            texts.append(None)
-    text = pl.Series(texts, dtype=pl.String)
-    notes.reject(stored, text.is_null() & stored.is_not_null(), row, "no UTF-8")
-    return as_text(text)
+def _checked(column: pa.Array) -> pa.Array:
+    if isinstance(column, pa.DictionaryArray):
+        values = _checked(column.dictionary)
+        return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), values)
+    if coerce.is_text(column.type):
+        return column.cast(pa.large_binary()).cast(pa.large_string())
+    if pa.types.is_nested(column.type):
+        column.validate(full=True)
+    return column
 
 
-def _is_text(dtype: pa.DataType) -> bool:
-    return dtype in {
-        pa.string(),
-        pa.large_string(),
-        pa.string_view(),
-        pa.binary(),
-        pa.large_binary(),
-        pa.binary_view(),
-    }
+def _valid_only(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
+    """Leave out the values that are not valid; they are rare, so one by one."""
+    valid = pl.Series([_is_valid(value) for value in column], dtype=pl.Boolean)
+    if coerce.is_text(column.type):
+        stored = pl.Series(column.cast(pa.large_binary()))
+    else:
+        stored = pl.repeat(None, len(column), dtype=pl.String, eager=True)
+    notes.reject(stored, ~valid, row, "no UTF-8")
+    return pc.if_else(valid.to_arrow(), column, pa.scalar(None, column.type))
+
+
+def _is_valid(value: pa.Scalar) -> bool:
+    try:
+        found = value.as_py()
+        if isinstance(found, bytes):
+            found.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _text(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
     """Return a column as text, null where it is blank; dictionaries stay dictionaries."""
-    if isinstance(column, pa.DictionaryArray) and _is_text(column.type.value_type):
-        values = _without_blank(pl.Series(column.dictionary))
+    if isinstance(column, pa.DictionaryArray) and coerce.is_text(column.type.value_type):
+        values = coerce.without_blank(pl.Series(column.dictionary))
         return pa.DictionaryArray.from_arrays(column.indices, as_text(values))
     values = as_series(column)
     if values.dtype == pl.String:
-        return as_text(_without_blank(values))
+        return as_text(coerce.without_blank(values))
     nested = isinstance(values.dtype, pl.List | pl.Array | pl.Struct)
-    written = literal.expression if nested else _scalar_text
-    text = (
-        values.alias("")
-        .to_frame()
-        .select(written(pl.col(""), values.dtype, row.members))
-        .to_series()
-    )
+    written = literal.expression if nested else coerce.scalar_text
+    text = apply(values, written(pl.col(""), values.dtype, row.members))
     if not (nested and row.type == "list"):
         notes.counts[row.name, "coerced"] += len(text) - text.null_count()
     return as_text(text.set(text == "[]", None) if nested else text)
-
-
-def _scalar_text(value: pl.Expr, dtype: pl.DataType, _: tuple[str, ...]) -> pl.Expr:
-    if dtype == pl.Boolean:
-        return pl.when(value).then(pl.lit("True")).when(~value).then(pl.lit("False"))
-    return value.cast(pl.String)
 
 
 def _with_structures(text: pa.Array, structures: pl.Series, row: Field) -> pa.Array:
@@ -180,64 +172,12 @@ def _with_structures(text: pa.Array, structures: pl.Series, row: Field) -> pa.Ar
     return as_text(given.zip_with(given.is_not_null(), literals.set(literals == "[]", None)))
 
 
-def _without_blank(text: pl.Series) -> pl.Series:
-    blank = text.str.contains(_BLANK)
-    return text.set(blank, None) if blank.any() else text
-
-
-def _typed(values: pl.Series, type_: Type, rules: Rules) -> pl.Series:
-    if type_ == "time":
-        return times.micros(values, rules.time_unit or "s", rules.timezone)
-    return _integer(values) if type_ == "int" else _boolean(values)
-
-
-def _integer(values: pl.Series) -> pl.Series:
-    """Return integers, whole floats and numeric text as Int64; null for anything else."""
-    if values.dtype == pl.String:
-        text = values.str.strip_chars()
-        whole = text.cast(pl.Int64, strict=False)
-        if whole.null_count() == values.null_count():
-            return whole
-        return whole.zip_with(whole.is_not_null(), _integer(text.cast(pl.Float64, strict=False)))
-    if values.dtype.is_integer():
-        return values.cast(pl.Int64, strict=False)
-    if values.dtype.is_numeric():
-        number = values.cast(pl.Float64)
-        return number.set(number != number.floor(), None).cast(pl.Int64, strict=False)
-    return pl.repeat(None, len(values), dtype=pl.Int64, eager=True)
-
-
-def _boolean(values: pl.Series) -> pl.Series:
-    """Return booleans, true and false in text, 0 and 1 as Boolean; null for anything else."""
-    if values.dtype == pl.Boolean:
-        return values
-    if values.dtype == pl.String or values.dtype.is_integer():
-        text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
-        return text.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
-    return pl.repeat(None, len(values), dtype=pl.Boolean, eager=True)
-
-
-def _is_native(dtype: pl.DataType, type_: Type) -> bool:
-    if type_ == "bool":
-        return dtype == pl.Boolean
-    return (
-        dtype.is_integer()
-        or dtype == pl.Null
-        or (type_ == "time" and isinstance(dtype, pl.Datetime))
-    )
-
-
 def _raw(values: pl.Series) -> pl.Series:
     """Return the raw form of values, whatever their type."""
     if values.dtype == pl.Binary:
         return values
     if isinstance(values.dtype, pl.List | pl.Array | pl.Struct):
-        return (
-            values.alias("")
-            .to_frame()
-            .select(literal.expression(pl.col(""), values.dtype))
-            .to_series()
-        )
+        return apply(values, literal.expression(pl.col(""), values.dtype))
     return values.cast(pl.String)
 
 

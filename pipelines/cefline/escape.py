@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cefline.records import as_text
+from cefline.records import apply, as_text
 from cefline_schemas import cef
 
 
@@ -38,9 +38,7 @@ def unescape(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
     for raw, escaped in escapes[1:]:
         piece = piece.str.replace_all(escaped, raw, literal=True)
     split = pl.col("").str.split("\\\\").list.eval(piece).list.join("\\")
-    return text.clone().scatter(
-        dirty, text.gather(dirty).alias("").to_frame().select(split).to_series()
-    )
+    return text.clone().scatter(dirty, apply(text.gather(dirty), split))
 
 
 def escape_constant(text: str, escapes: cef.Escapes) -> str:
@@ -61,7 +59,7 @@ def _chain(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
     escaped = pl.col("")
     for raw, written in escapes:
         escaped = escaped.str.replace_all(raw, written, literal=True)
-    return text.alias("").to_frame().select(escaped).to_series()
+    return apply(text, escaped)
 
 
 def _make_visible(text: pa.LargeStringArray, escapes: cef.Escapes) -> Escaped:

@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from cefline.escape import escape
-from cefline.records import Columns, as_series, as_text
+from cefline.records import Columns, apply, as_series, as_text
 from cefline_schemas import cef
 
 
@@ -56,7 +56,7 @@ def header_text(raw: pl.Series) -> pl.Series:
     backslashes at the end are left off.
     """
     escaped = pl.Series(escape(raw.str.replace_all(r"[\r\n]", " "), cef.HEADER_ESCAPES).text)
-    return escaped.alias("").to_frame().select(_trimmed(_cut(pl.col("")))).to_series()
+    return apply(escaped, _trimmed(_cut(pl.col(""))))
 
 
 def _per_distinct(column: pa.Array) -> pl.Series:

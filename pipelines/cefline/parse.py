@@ -9,7 +9,7 @@ import pyarrow as pa
 from cefline.errors import SourceError
 from cefline.escape import unescape
 from cefline.name import fallback_name
-from cefline.records import as_text
+from cefline.records import apply, as_text
 from cefline_schemas import cef
 from cefline_schemas.timeline import BY_NAME, FIELDS, Type
 
@@ -30,11 +30,11 @@ _PIECE = r"(?:[^\\=]|\\.)*="  # all up to and with the next unescaped equal sign
 _ROWS = 50_000
 
 _TYPED: dict[Type, pl.Expr] = {
-    "text": pl.col("value"),
-    "list": pl.col("value"),
-    "int": pl.col("value").cast(pl.Int64, strict=False),
-    "bool": pl.col("value").replace_strict({"True": True, "False": False}, default=None),
-    "time": pl.col("value").cast(pl.Int64, strict=False),
+    "text": pl.col(""),
+    "list": pl.col(""),
+    "int": pl.col("").cast(pl.Int64, strict=False),
+    "bool": pl.col("").replace_strict({"True": True, "False": False}, default=None),
+    "time": pl.col("").cast(pl.Int64, strict=False),
 }
 
 
@@ -127,7 +127,7 @@ def _column(lines: pl.Series, part: pl.DataFrame, before: int) -> pl.Series:
     key = str(part["key"][0])
     value = unescape(part["value"], cef.EXTENSION_ESCAPES)
     expression = _TYPED[BY_NAME[key].type] if key in BY_NAME else _TYPED["text"]
-    typed = value.alias("value").to_frame().select(expression).to_series()
+    typed = apply(value, expression)
     _refuse(lines, _marked(lines, part.filter(typed.is_null())), before, f"has an unreadable {key}")
     return pl.repeat(None, len(lines), dtype=typed.dtype, eager=True).scatter(part["row"], typed)
 

@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from cefline import keys
-from cefline.records import Columns, as_series, as_text
+from cefline.records import Columns, apply, as_series, as_text
 from cefline.render import TEXT
 from cefline_schemas.timeline import BY_NAME
 
@@ -40,7 +40,5 @@ def _values(columns: Columns, name: str, height: int) -> pl.Series:
     source = "eventTime" if name == DAY else name
     if source not in columns:
         return pl.repeat(None, height, dtype=pl.String, eager=True)
-    values = as_series(columns[source]).alias("value").to_frame()
-    if name == DAY:
-        return values.select(pl.from_epoch("value", "us").dt.date().cast(pl.String)).to_series()
-    return values.select(TEXT[BY_NAME[name].type]).to_series()
+    day = pl.from_epoch("", "us").dt.date().cast(pl.String)
+    return apply(as_series(columns[source]), day if name == DAY else TEXT[BY_NAME[name].type])

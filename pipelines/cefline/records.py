@@ -79,3 +79,8 @@ def as_text(series: pl.Series) -> pa.Array:
     """Return a String series as an Arrow large_string array."""
     array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def apply(series: pl.Series, expression: pl.Expr) -> pl.Series:
+    """Return what an expression makes of a series, which is its column ""."""
+    return series.alias("").to_frame().select(expression).to_series()

@@ -19,6 +19,7 @@ from cefline.records import (
     REPLACED,
     Columns,
     Counts,
+    apply,
     as_series,
     as_text,
     decoded,
@@ -32,11 +33,11 @@ SLICE_BYTES = 16 << 20
 """Lines are joined in slices of at most this much text, however far a small input expands."""
 
 TEXT: Mapping[Type, pl.Expr] = {
-    "text": pl.col("value"),
-    "list": pl.col("value"),
-    "int": pl.col("value").cast(pl.String),
-    "bool": pl.when("value").then(pl.lit("True")).when(~pl.col("value")).then(pl.lit("False")),
-    "time": (pl.col("value") // 1_000_000).cast(pl.String),
+    "text": pl.col(""),
+    "list": pl.col(""),
+    "int": pl.col("").cast(pl.String),
+    "bool": pl.when(pl.col("")).then(pl.lit("True")).when(~pl.col("")).then(pl.lit("False")),
+    "time": (pl.col("") // 1_000_000).cast(pl.String),
 }
 """A field's type to the expression that makes its text; all the code that knows types."""
 
@@ -111,8 +112,7 @@ def _pair(column: pa.Array, row: Field) -> tuple[pa.Array, pl.Series | None]:
 
 
 def _fragment(values: pl.Series, row: Field) -> tuple[pa.LargeStringArray, pl.Series | None]:
-    text = values.alias("value").to_frame().select(TEXT[row.type]).to_series()
-    escaped = escape(text, cef.EXTENSION_ESCAPES)
+    escaped = escape(apply(values, TEXT[row.type]), cef.EXTENSION_ESCAPES)
     return _concat(f" {row.cado.prefix}", escaped.text), escaped.replaced
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from cefline.config import size_text
 from cefline.conform import PRESENT
 from cefline.errors import CeflineError, worst
 from cefline.records import REPLACED
 from cefline.tally import Tally
+from cefline.values import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from cefline import times
-from cefline.config import MaxRejects
 from cefline.conform import PRESENT
 from cefline.convert import Converted
 from cefline.errors import TooManyRejectsError
 from cefline.pack import Slice
 from cefline.records import Counts
+from cefline.values import MaxRejects
 from cefline_schemas.timeline import TIME_SAMPLE
 
 MAX_REPLACED = 10_000

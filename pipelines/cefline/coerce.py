@@ -1,0 +1,82 @@
+"""One column in its field's type: what counts as a number, a truth, a blank.
+
+What can't be coerced becomes null; `conform` makes rejects of it.
+"""
+
+import polars as pl
+import pyarrow as pa
+
+from cefline import times
+from cefline_schemas.timeline import Type
+
+_BLANK = r"^\s*$"
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}
+
+
+def typed(values: pl.Series, type_: Type, unit: times.Unit, timezone: str | None) -> pl.Series:
+    """Return values as the Arrow type of a field that not every value fits; null where not."""
+    if type_ == "time":
+        return times.micros(values, unit, timezone)
+    return _integer(values) if type_ == "int" else _boolean(values)
+
+
+def _integer(values: pl.Series) -> pl.Series:
+    """Return integers, whole floats and numeric text as Int64; null for anything else."""
+    if values.dtype == pl.String:
+        text = values.str.strip_chars()
+        whole = text.cast(pl.Int64, strict=False)
+        if whole.null_count() == values.null_count():
+            return whole
+        return whole.zip_with(whole.is_not_null(), _integer(text.cast(pl.Float64, strict=False)))
+    if values.dtype.is_integer():
+        return values.cast(pl.Int64, strict=False)
+    if values.dtype.is_numeric():
+        number = values.cast(pl.Float64)
+        return number.set(number != number.floor(), None).cast(pl.Int64, strict=False)
+    return pl.repeat(None, len(values), dtype=pl.Int64, eager=True)
+
+
+def _boolean(values: pl.Series) -> pl.Series:
+    """Return booleans, true and false in text, 0 and 1 as Boolean; null for anything else."""
+    if values.dtype == pl.Boolean:
+        return values
+    if values.dtype == pl.String or values.dtype.is_integer():
+        text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
+        return text.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
+    return pl.repeat(None, len(values), dtype=pl.Boolean, eager=True)
+
+
+def is_native(dtype: pl.DataType, type_: Type) -> bool:
+    """Whether a column has its field's type already, so that nothing is coerced."""
+    if type_ == "bool":
+        return dtype == pl.Boolean
+    return (
+        dtype.is_integer()
+        or dtype == pl.Null
+        or (type_ == "time" and isinstance(dtype, pl.Datetime))
+    )
+
+
+def is_text(dtype: pa.DataType) -> bool:
+    """Whether a column is text; bytes are taken for text, since Parquet files lack the mark."""
+    return dtype in {
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.binary(),
+        pa.large_binary(),
+        pa.binary_view(),
+    }
+
+
+def scalar_text(value: pl.Expr, dtype: pl.DataType, _: tuple[str, ...]) -> pl.Expr:
+    """Return the text of a column that is neither text nor nested."""
+    if dtype == pl.Boolean:
+        return pl.when(value).then(pl.lit("True")).when(~value).then(pl.lit("False"))
+    return value.cast(pl.String)
+
+
+def without_blank(text: pl.Series) -> pl.Series:
+    """Return text with null for what is white space only."""
+    blank = text.str.contains(_BLANK)
+    return text.set(blank, None) if blank.any() else text

@@ -1,0 +1,152 @@
+"""What the value of a setting may be: from what was given, text or TOML, to what is meant.
+
+Each function raises ValueError with what was expected.
+"""
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from cefline_schemas.timeline import BY_NAME
+
+_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_HOUR = 3600
+_WORST = 10
+
+
+class MaxRejects(NamedTuple):
+    """How many rejected rows a source may have: the greater of the two."""
+
+    rows: int
+    share: float
+
+    def __str__(self) -> str:
+        """Return it as the option takes it."""
+        return f"{self.rows} or {self.share * 100:g}%" if self.share else str(self.rows)
+
+
+def size(given: object) -> int:
+    """Return the bytes that a size says: `64MiB`, `200KiB`, or a number of bytes."""
+    match = re.fullmatch(r"(\d+) ?(B|KiB|MiB|GiB|)", str(given))
+    if not match or int(match[1]) == 0:
+        raise ValueError(_expected("a size above zero, such as 64MiB or 200KiB"))
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def size_text(number: int) -> str:
+    """Return bytes as a size, in the greatest unit that they fill."""
+    for unit, factor in reversed(_UNITS.items()):
+        if unit and number >= factor:
+            return f"{number / factor:.1f}".removesuffix(".0") + unit
+    return "0B"
+
+
+def text(given: object) -> str:
+    """Return text that is not empty."""
+    if not isinstance(given, str) or not given:
+        raise ValueError(_expected("text"))
+    return given
+
+
+def names(given: object) -> tuple[str, ...]:
+    """Return names: a list, or text with commas between them."""
+    listed = given if isinstance(given, list) else str(given).split(",")
+    return tuple(text(str(name).strip()) for name in listed if str(name).strip())
+
+
+def partitions(given: object) -> tuple[str, ...]:
+    """Return partition columns: fields, or `day`; `none` is no partitioning."""
+    found = names([] if given == "none" else given)
+    for name in found:
+        if name not in BY_NAME and name != "day":
+            raise ValueError(f"{name} is no field{_nearest(name, [*BY_NAME, 'day'])}")
+    return found
+
+
+def truth(given: object) -> bool:
+    """Return true or false, also in text, 1 or 0."""
+    found = {"true": True, "false": False, "1": True, "0": False}.get(str(given).lower())
+    if found is None:
+        raise ValueError(_expected("true or false"))
+    return found
+
+
+def count(least: int, most: int = 2**63) -> Callable[[object], int]:
+    """Return what reads a whole number within bounds."""
+    bounds = f"from {least}" + (f" to {most}" if most < 2**63 else "")
+
+    def parse(given: object) -> int:
+        whole = not isinstance(given, bool) and re.fullmatch(r"\d+", str(given))
+        if not whole or not least <= int(str(given)) <= most:
+            raise ValueError(_expected(f"a whole number {bounds}"))
+        return int(str(given))
+
+    return parse
+
+
+def choice(*allowed: str) -> Callable[[object], str]:
+    """Return what reads one of some words."""
+
+    def parse(given: object) -> str:
+        if given not in allowed:
+            raise ValueError(_expected(", ".join(allowed)) + _nearest(str(given), list(allowed)))
+        return str(given)
+
+    return parse
+
+
+def max_rejects(given: object) -> MaxRejects:
+    """Return a limit of rejects: `100`, `0.1%`, or the greater of both, `10 or 0.1%`."""
+    match = re.fullmatch(r"(?:(\d+)(?: or |$))?(?:(\d+(?:\.\d+)?)%)?", str(given))
+    if isinstance(given, bool) or not match or not match[0]:
+        raise ValueError(_expected("rows, such as 100, a share, such as 0.1%, or 10 or 0.1%"))
+    return MaxRejects(int(match[1] or 0), float(match[2] or 0) / 100)
+
+
+def timezone(given: object) -> str:
+    """Return the name of a time zone."""
+    import zoneinfo
+
+    if given != "UTC" and given not in zoneinfo.available_timezones():
+        raise ValueError(_expected("a time zone, such as UTC or Europe/Berlin"))
+    return str(given)
+
+
+def severity(given: object) -> tuple[tuple[int, int], ...]:
+    """Return a table of severities: `alarm_severity` up to, and CEF's severity, 0 to 10."""
+    expected = _expected("a table, alarm_severity up to = severity from 0 to 10, such as 1 = 10")
+    if not isinstance(given, dict):
+        raise ValueError(expected)  # noqa: TRY004 - what every caller handles
+    table = tuple(sorted((int(up_to), int(written)) for up_to, written in given.items()))
+    if not all(0 <= written <= _WORST for _, written in table):
+        raise ValueError(expected)
+    return table
+
+
+def seconds(given: object) -> float:
+    """Return seconds, up to an hour."""
+    try:
+        number = float(str(given))
+    except ValueError:
+        number = 0.0
+    if not 0 < number < _HOUR:
+        raise ValueError(_expected(f"seconds, more than 0 and less than {_HOUR}"))
+    return number
+
+
+def place(given: object) -> str:
+    """Return a local folder or an `s3://` URL, without a slash at its end."""
+    found = text(given)
+    if "::" in found or re.match(r"(?!s3://)\w+://", found) or re.fullmatch("s3:/*", found):
+        raise ValueError(_expected("a local folder or s3://bucket/prefix"))
+    return found.rstrip("/") or "/"
+
+
+def _expected(what: str) -> str:
+    return f"expected {what}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
