@@ -57,6 +57,21 @@ def is_native(dtype: pl.DataType, type_: Type) -> bool:
     )
 
 
+def plain(column: pa.Array) -> pa.Array:
+    """Return a column without what polars does not know: extension types, maps, names of zones."""
+    if isinstance(column, pa.ExtensionArray):
+        return plain(column.storage)
+    dtype = column.type
+    if pa.types.is_map(dtype):
+        pair = pa.struct([("key", dtype.key_type), ("value", dtype.item_type)])
+        return column.cast(pa.list_(pair))
+    if pa.types.is_timestamp(dtype) and dtype.tz is not None:
+        return column.view(pa.timestamp(dtype.unit, "UTC"))  # what is stored is UTC in any zone
+    if pa.types.is_fixed_size_binary(dtype):
+        return column.cast(pa.large_binary())
+    return column
+
+
 def is_text(dtype: pa.DataType) -> bool:
     """Whether a column is text; bytes are taken for text, since Parquet files lack the mark."""
     return dtype in {

@@ -12,7 +12,17 @@ import pyarrow.compute as pc
 
 from cefline import coerce, literal, times
 from cefline.read.batch import Batch
-from cefline.records import Columns, Counts, apply, as_series, as_text, decoded, placed, rejects
+from cefline.records import (
+    ARROW,
+    Columns,
+    Counts,
+    apply,
+    as_series,
+    as_text,
+    decoded,
+    placed,
+    rejects,
+)
 from cefline_schemas.timeline import FIELDS, PLAUSIBLE, Field
 
 PRESENT = "present"
@@ -86,8 +96,20 @@ def _has(batch: Batch, name: str) -> bool:
 
 
 def _column(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) -> pa.Array:
-    """Return one input column in its field's type: large_string, int64 or bool."""
-    column = _sound(batch.data.column(name), row, notes)
+    """Return one input column in its field's type; one of no type that we can read is left out."""
+    try:
+        return _converted(batch, name, row, rules, notes)
+    except (pa.ArrowException, pl.exceptions.PolarsError):
+        column = batch.data.column(name)
+        raw = pl.Series([str(value) for value in column], dtype=pl.String)
+        present = pl.Series(column.is_valid())
+        notes.counts[row.name, PRESENT] += int(present.sum())
+        notes.reject(raw, present, row, f"{column.type} can't be read as {row.type}")
+        return pa.nulls(len(column), ARROW[row.type])
+
+
+def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) -> pa.Array:
+    column = _sound(coerce.plain(batch.data.column(name)), row, notes)
     structures = None if batch.structures is None else batch.structures[name]
     if row.type in {"text", "list"}:
         text = _text(column, row, notes)
@@ -161,9 +183,10 @@ def _text(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
     nested = isinstance(values.dtype, pl.List | pl.Array | pl.Struct)
     written = literal.expression if nested else coerce.scalar_text
     text = apply(values, written(pl.col(""), values.dtype, row.members))
+    text = text.set(text == "[]", None) if nested else text
     if not (nested and row.type == "list"):
         notes.counts[row.name, "coerced"] += len(text) - text.null_count()
-    return as_text(text.set(text == "[]", None) if nested else text)
+    return as_text(text)
 
 
 def _with_structures(text: pa.Array, structures: pl.Series, row: Field) -> pa.Array:

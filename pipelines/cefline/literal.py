@@ -56,10 +56,13 @@ def float_text(value: float) -> str:
 
 def _object(value: pl.Expr, dtype: pl.Struct, members: Sequence[str]) -> pl.Expr:
     fields = sorted(dtype.fields, key=lambda field: _place(field.name, members))
+    # By number: a member's name may look like a wildcard or a regular expression to polars.
+    numbered = value.struct.rename_fields([str(n) for n in range(len(dtype.fields))])
+    places = {field.name: str(n) for n, field in enumerate(dtype.fields)}
     pairs = [
         pl.concat_str(
             pl.lit(f"{_quote(field.name)}: "),
-            expression(value.struct.field(field.name), field.dtype, members),  # type: ignore[arg-type]  # an instance, as in every schema
+            expression(numbered.struct.field(places[field.name]), field.dtype, members),  # type: ignore[arg-type]  # an instance, as in every schema
         )
         for field in fields
     ]
@@ -81,17 +84,36 @@ def _quote(text: str) -> str:
     return f"'{text.translate(_TABLE)}'"
 
 
+class _Done(str):
+    """Text of the literal, not a value that has yet to become some."""
+
+    __slots__ = ()
+
+
 def _literal(value: object, members: Sequence[str]) -> str:
-    match value:
-        case str():
-            return _quote(value)
-        case list():
-            return f"[{', '.join(_literal(element, members) for element in value)}]"
-        case dict():
-            names = sorted(value, key=lambda name: _place(name, members))
-            pairs = ((name, value[name]) for name in names if value[name] is not None)
-            return f"{{{', '.join(f'{_quote(k)}: {_literal(v, members)}' for k, v in pairs)}}}"
-        case float():
-            return float_text(value)
-        case _:
-            return str(value)  # None, True, False, integers
+    """Write a value with a stack of our own: JSON nests deeper than Python calls."""
+    written: list[str] = []
+    stack = [value]
+    while stack:
+        match stack.pop():
+            case _Done() as text:
+                written.append(text)
+            case str() as text:
+                written.append(_quote(text))
+            case list() as elements:
+                stack += [_Done("]"), *reversed(_separated([[e] for e in elements])), _Done("[")]
+            case dict() as pairs:
+                names = sorted(pairs, key=lambda name: _place(name, members))
+                kept = [n for n in names if pairs[n] is not None]
+                listed = [[_Done(f"{_quote(n)}: "), pairs[n]] for n in kept]
+                stack += [_Done("}"), *reversed(_separated(listed)), _Done("{")]
+            case float() as number:
+                written.append(float_text(number))
+            case other:
+                written.append(str(other))  # None, True, False, integers
+    return "".join(written)
+
+
+def _separated(items: list[list[object]]) -> list[object]:
+    """Return the items one after the other, commas between them."""
+    return [part for item in items for part in (_Done(", "), *item)][1:]

@@ -7,12 +7,23 @@ from typing import Literal
 import polars as pl
 import pyarrow as pa
 
+from cefline_schemas.timeline import Type
+
 Columns = Mapping[str, pa.Array]
 """Canonical columns of a batch, all of one length.
 
 Text is large_string, plain or as a dictionary; int and time (microseconds) are int64, bool is
 bool. A field that no row has may be missing.
 """
+
+ARROW: Mapping[Type, pa.DataType] = {
+    "text": pa.large_string(),
+    "list": pa.large_string(),
+    "int": pa.int64(),
+    "bool": pa.bool_(),
+    "time": pa.int64(),
+}
+"""The Arrow type of each type of field; text may be a dictionary of it."""
 
 Counts = Counter[tuple[str, str]]
 """How often something happened, by field and kind (`replaced`, `coerced`, `subseconds`, ...)."""

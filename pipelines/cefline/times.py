@@ -58,7 +58,9 @@ def seen(values: pl.Series) -> Seen:
     """Return what a column's numbers tell of their unit."""
     if values.dtype != pl.String and not values.dtype.is_numeric():
         return NOTHING_SEEN
-    numbers = values.cast(pl.Float64, strict=False)
+    texts = values.str.strip_chars() if values.dtype == pl.String else values
+    numbers = texts.cast(pl.Float64, strict=False)
+    numbers = numbers.set(~numbers.is_finite(), None)
     beyond = numbers.abs() > BEYOND_SECONDS
     first = beyond.fill_null(value=False).arg_max() or 0
     sample = str(values[first]) if beyond.any() else None
@@ -85,11 +87,14 @@ def _scaled(numbers: pl.Series, per_second: int) -> pl.Series:
         scaled = numbers // factor if numbers.dtype.is_integer() else (numbers / factor).floor()
         return scaled.cast(pl.Int64, strict=False)
     factor = _MICROS // per_second
-    fits = numbers.abs() <= _MAX // factor
-    kept = numbers.set(~fits.fill_null(value=False), None)
-    return (kept * factor if kept.dtype.is_integer() else (kept * factor).round()).cast(
-        pl.Int64, strict=False
-    )
+    limit = _MAX // factor
+    kept = numbers.set(~numbers.is_between(-limit, limit), None)
+    if kept.dtype.is_integer():
+        return kept * factor
+    # Apart, since their product has more digits than a float holds.
+    whole = kept.floor()
+    fraction = ((kept - whole) * factor).round()
+    return whole.cast(pl.Int64, strict=False) * factor + fraction.cast(pl.Int64, strict=False)
 
 
 def _of_text(texts: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:

@@ -1,5 +1,6 @@
 """What a source is, by its content: the suffix of its name says nothing."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,11 +13,12 @@ from isal import igzip, isal_zlib
 
 from cefline.errors import SourceError
 from cefline.read.batch import Chunk, Limits, Opened
-from cefline.read.frames import Lines, of_array, of_ndjson
+from cefline.read.frames import Lines, bounded, of_array, of_ndjson
 from cefline.read.ndjson import load, unknown_names
 from cefline.read.parquet import open_parquet
 
-_GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+_ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # a frame, or one to be skipped
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 _BEGINNING = 1 << 16
@@ -40,7 +42,7 @@ def open_source(path: Path, url: str, limits: Limits) -> Opened:
     with path.open("rb") as file:
         if file.read(4) == _PARQUET:
             return open_parquet(path, url, limits)
-    framed = _framed(path, url, limits.bytes)
+    framed = _framed(path, url, limits)
     first = next(framed, None)
     if first is None:
         return Opened("empty", (), iter(()))
@@ -48,14 +50,15 @@ def open_source(path: Path, url: str, limits: Limits) -> Opened:
     return Opened(first.form, unknown_names(first.lines.text), chunks)
 
 
-def _framed(path: Path, url: str, size: int) -> Iterator[_Framed]:
+def _framed(path: Path, url: str, limits: Limits) -> Iterator[_Framed]:
     total = max(path.stat().st_size, 1)
     with _text(path, url) as (read, stored):
         beginning = read(_BEGINNING)
         if beginning.startswith(_BOM):
             beginning = beginning.replace(_BOM, b"   ", 1)  # blanks, so that offsets stay right
         form, frame = _form(beginning, url)
-        for lines in frame(_after(beginning, read), url, size):
+        framed = frame(_after(beginning, read), url, limits.bytes)
+        for lines in bounded(framed, limits.rows):
             yield _Framed(form, lines, stored() / total)
 
 
@@ -85,7 +88,7 @@ def _text(path: Path, url: str) -> Iterator[tuple[Read, Callable[[], int]]]:
         stored.seek(0)
         if magic.startswith(_GZIP):
             text: Any = igzip.IGzipFile(fileobj=stored, mode="rb")  # type: ignore[no-untyped-call]  # has no types
-        elif magic == _ZSTD:
+        elif _ZSTD.match(magic):
             text = pa.CompressedInputStream(pa.PythonFile(stored, "r"), "zstd")
         else:
             text = stored

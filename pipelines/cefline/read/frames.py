@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from cefline.errors import SourceError
@@ -11,6 +11,7 @@ MAX_OBJECT = 256 << 20
 """A longer line or element fails the source: it is no timeline."""
 
 _BLANK = re.compile(rb"[\s,]*")
+_AFTER_SCALAR = frozenset(",] \t\r\n")
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -57,7 +58,13 @@ def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Line
     window, start, first = read(size), 0, 0
     at = window.index(b"[") + 1
     while True:
-        ends, closed = _elements(window, at)
+        try:
+            ends, closed = _elements(window, at)
+        except RecursionError as err:
+            message = (
+                f"{url}: an element of the array is nested too deeply, after byte {start + at}"
+            )
+            raise SourceError(message, hint="Expected events, one object each") from err
         if ends:
             elements = [window[a:b].translate(_BREAKS) for a, b in ends]
             offsets = tuple(start + a for a, _ in ends)
@@ -77,6 +84,29 @@ def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Line
         window, start, at = window[at:] + more, start + at, 0
 
 
+def bounded(framed: Iterable[Lines], rows: int) -> Iterator[Lines]:
+    """Cut lines so that there are at most `rows` together: short ones make wide frames."""
+    for lines in framed:
+        if lines.text.count(b"\n") <= rows:
+            yield lines
+            continue
+        split = _kept_ends(lines.text)
+        offset = lines.offsets[0]
+        for start in range(0, len(split), rows):
+            text = b"".join(split[start : start + rows])
+            each = len(lines.offsets) == len(split)
+            offsets = lines.offsets[start : start + rows] if each else (offset,)
+            yield Lines(text, lines.first + start, offsets)
+            offset += len(text)
+
+
+def _kept_ends(text: bytes) -> list[bytes]:
+    """Return lines with their LF; nothing else ends one."""
+    split = [line + b"\n" for line in text.split(b"\n")]
+    last = split.pop()[:-1]
+    return [*split, last] if last else split
+
+
 def _refuse_rest(rest: bytes, read: Callable[[int], bytes], where: str) -> None:
     while not rest.strip() and (rest := read(1 << 16)):
         continue
@@ -94,10 +124,13 @@ def _elements(window: bytes, at: int) -> tuple[list[tuple[int, int]], int]:
         if window[begin : begin + 1] == b"]":
             return ends, begin + 1
         try:
-            _, at = _DECODER.raw_decode(text, begin)
+            _, end = _DECODER.raw_decode(text, begin)
         except ValueError:
             return ends, 0
-        ends.append((begin, at))
+        if text[end - 1] not in '}]"' and text[end : end + 1] not in _AFTER_SCALAR:
+            return ends, 0  # perhaps only the beginning of a number
+        ends.append((begin, end))
+        at = end
 
 
 def _blank_end(window: bytes, at: int) -> int:

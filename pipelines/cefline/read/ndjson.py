@@ -25,8 +25,9 @@ from cefline_schemas.timeline import BY_NAME, CANONICAL
 _TEXTS = pl.Schema(dict.fromkeys(CANONICAL, pl.String()))
 _TEXT_NAMES = [n for n, row in CANONICAL.items() if BY_NAME[row].type in {"text", "list"}]
 _NOT_TEXT = r"\s*:\s*(?:[\[{]|-?[0-9]+[.eE])"
-_MAYBE = rf'\\u[dD][89a-fA-F]|[^\\]"{_NOT_TEXT}'  # any name: four times as fast as all names
-_SUSPICIOUS = rf'\\u[dD][89a-fA-F]|"(?:{"|".join(_TEXT_NAMES)})"{_NOT_TEXT}'
+_ESCAPED = r"""\\u[dD][89a-fA-F]|\\u00[2-7][0-9a-fA-F]\w*"\s*:"""  # surrogates; names with escapes
+_MAYBE = rf'{_ESCAPED}|[^\\]"{_NOT_TEXT}'  # any name: four times as fast as all names
+_SUSPICIOUS = rf'{_ESCAPED}|"(?:{"|".join(_TEXT_NAMES)})"{_NOT_TEXT}'
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_INT = 4_000
 """Digits of an integer; the standard library refuses to read longer ones."""
@@ -41,6 +42,13 @@ def load(lines: Lines, url: str) -> Batch:
     frame = _parsed(lines.text)
     if frame is None:
         return _load_checked(lines, url)
+    try:
+        return _load_sound(frame, lines)
+    except RecursionError:  # polars reads deeper nesting than we can
+        return _load_checked(lines, url)
+
+
+def _load_sound(frame: pl.DataFrame, lines: Lines) -> Batch:
     texts = pl.read_lines(io.BytesIO(lines.text), name="line").to_series()
     ordinals = pl.int_range(lines.first, lines.first + len(texts), eager=True)
     if frame.height != len(texts):  # blank lines are no events
@@ -85,7 +93,7 @@ def _trouble(line: bytes) -> str | None:
     if not line.strip():
         return ""
     try:
-        _object(line)
+        json.dumps(_object(line))  # as deep as it will have to be written
     except (ValueError, RecursionError) as err:
         return f"no JSON object: {err}"
     return None
@@ -131,7 +139,7 @@ def _batch(
 ) -> Batch:
     if suspicious.is_empty():
         return Batch(_present(frame), ordinals, typed=False, rejects=bad)
-    found = _by_line(lines.gather(suspicious), ordinals.gather(suspicious))
+    found = _by_line(lines.gather(suspicious), suspicious)
     texts = pl.DataFrame(found.texts, _TEXTS)
     structures = pl.DataFrame(found.structures, _TEXTS)
     frame = frame.with_columns(frame[n].scatter(suspicious, texts[n]) for n in _TEXTS)
@@ -165,12 +173,13 @@ class _Found:
     counts: Counts = field(default_factory=Counts)
 
 
-def _by_line(lines: pl.Series, ordinals: pl.Series) -> _Found:
+def _by_line(lines: pl.Series, rows: pl.Series) -> _Found:
+    """Look at lines one by one; `rows` says which rows of the batch they are."""
     found = _Found(_nothing(len(lines)), _nothing(len(lines)))
-    for row, (line, ordinal) in enumerate(zip(lines, ordinals, strict=True)):
+    for place, (line, row) in enumerate(zip(lines, rows, strict=True)):
         for name, value in _object(line).items():
             if name in CANONICAL and value is not None:
-                _take(found, row, ordinal, name, value)
+                _take(found, place, row, name, value)
     return found
 
 
@@ -178,19 +187,20 @@ def _nothing(height: int) -> dict[str, list[str | None]]:
     return {name: [None] * height for name in _TEXTS}
 
 
-def _take(found: _Found, row: int, ordinal: int, name: str, value: object) -> None:
+def _take(found: _Found, place: int, row: int, name: str, value: object) -> None:
     canonical = BY_NAME[CANONICAL[name]]
     if isinstance(value, list | dict):
         text, kept, backslash = json.dumps(value, ensure_ascii=False), found.structures, r"\\"
     else:
         text = float_text(value) if isinstance(value, float) else str(value)
         kept, backslash = found.texts, "\\"
-    kept[name][row] = _SURROGATE.sub(lambda m: f"{backslash}u{ord(m[0]):04x}", text)
-    if kept[name][row] != text:
+    shown = _SURROGATE.sub(lambda m: f"{backslash}u{ord(m[0]):04x}", text)
+    kept[name][place] = shown
+    if shown != text:
         reason = "lone surrogates, written as visible \\uXXXX"
         raw = pl.Series([text.encode(errors="surrogatepass")])
         record = rejects("replaced", pl.Series([row]), field=canonical.name, reason=reason, raw=raw)
-        found.replaced.append(record.with_columns(row=None, ordinal=pl.lit(ordinal, pl.Int64)))
+        found.replaced.append(record)
         found.counts[canonical.name, REPLACED] += len(_SURROGATE.findall(text))
     if not isinstance(value, str) and canonical.type == "text":
         found.counts[canonical.name, "coerced"] += 1

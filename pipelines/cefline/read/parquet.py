@@ -12,6 +12,9 @@ from cefline.errors import SourceError
 from cefline.read.batch import Batch, Chunk, Limits, Opened
 from cefline_schemas.timeline import CANONICAL
 
+_OPTIONS = {"memory_map": True, "coerce_int96_timestamp_unit": "us"}
+"""Spark's INT96 times reach further than nanoseconds do."""
+
 _DICTIONARY_BYTES = 8
 """Text columns with less than this a value are read as dictionaries: indices of few values."""
 
@@ -29,6 +32,9 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
         message = f"{url} begins like Parquet but can't be opened: {str(err).rstrip('.')}"
         raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
     known = [name for name in names if name in CANONICAL]
+    if twice := sorted({name for name in known if known.count(name) > 1}):
+        message = f"{url} has more than one column {', '.join(twice)}"
+        raise SourceError(message, hint="Export it again with one column of each name")
     if not known:
         message = f"{url} has no column of a timeline; its columns are {', '.join(names[:20])}"
         raise SourceError(message, hint="`cefline fields` shows the names that are known")
@@ -41,7 +47,7 @@ def _chunks(
 ) -> Iterator[Chunk]:
     start = 0
     try:
-        with pq.ParquetFile(path, read_dictionary=_few_valued(metadata), memory_map=True) as file:
+        with pq.ParquetFile(path, read_dictionary=_few_valued(metadata), **_OPTIONS) as file:
             for group in range(metadata.num_row_groups):
                 rows = _batch_rows(metadata.row_group(group), known, limits)
                 for data in file.iter_batches(rows, [group], known):

@@ -96,7 +96,13 @@ def check_unchanged(local: Local) -> None:
     Raises:
         SourceError: it changed while it was read.
     """
-    if not local.source.url.startswith("s3://") and _local(local.path) != local.source:
+    if local.source.url.startswith("s3://"):
+        return
+    try:
+        found = _local(local.path)
+    except OSError:
+        found = None
+    if found != local.source:
         message = f"{local.source.url} changed while it was read"
         raise SourceError(message, hint="Run again when its export has finished")
 
