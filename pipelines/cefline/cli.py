@@ -68,9 +68,9 @@ def main() -> None:
     except CeflineError as err:
         _say(str(err))
         code = err.exit_code
-    except BrokenPipeError:  # the reader of preview has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except OSError as err:
+        _say(f"{err.strerror}: {err.filename or 'standard output'}")
+        code = 1
     sys.exit(code or 0)
 
 
@@ -143,8 +143,8 @@ def preview(source: str, count: int, file: Path | None, **options: Any) -> None:
     from cefline.job import preview as lines
 
     for text in lines(source, settings.config, count):
-        sys.stdout.buffer.write(text)
-    sys.stdout.buffer.flush()
+        if not _write(text):
+            break
 
 
 @commands.command()
@@ -217,10 +217,9 @@ def _print_report(report: Report, *, as_json: bool, quiet: bool) -> None:
         if source.error is not None:
             _say(str(source.error))
     if as_json:
-        click.echo(json.dumps(report.as_json(), ensure_ascii=False))
+        _print(json.dumps(report.as_json(), ensure_ascii=False))
     elif not quiet:
-        for line in report.lines():
-            click.echo(line)
+        _print("\n".join(report.lines()))
 
 
 def _disabled(settings: Settings, *, as_json: bool) -> None:
@@ -230,6 +229,21 @@ def _disabled(settings: Settings, *, as_json: bool) -> None:
         click.echo(json.dumps({**Report((), 0.0).as_json(), "enabled": False}))
     else:
         click.echo(f"Nothing was done: enabled = false ({settings.origins['enabled']})")
+
+
+def _print(text: str) -> None:
+    _write(f"{text}\n".encode(errors="backslashreplace"))
+
+
+def _write(text: bytes | memoryview) -> bool:
+    """Write to standard output; False where its reader has seen enough, which is no error."""
+    try:
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _say(text: str) -> None:

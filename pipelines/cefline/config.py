@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cefline import values
-from cefline.errors import ConfigError
+from cefline import __version__, values
+from cefline.errors import ConfigError, DeliveryError
 from cefline.s3 import S3Settings
 from cefline_schemas.cef import SEVERITY, Device
 
@@ -54,7 +55,18 @@ class Config:
         return {**lists, "severity": [list(pair) for pair in self.severity], "header": header}
 
     def with_planned(self, settings: Mapping[str, Any]) -> Config:
-        """Return the config with the settings of a plan."""
+        """Return the config with the settings of a plan.
+
+        Raises:
+            DeliveryError: they are not the settings of this version.
+        """
+        try:
+            return self._with_planned(settings)
+        except (KeyError, TypeError, ValueError) as err:
+            message = f"its plan has settings that cefline {__version__} does not know: {err}"
+            raise DeliveryError(message, hint="Finish it with the version that planned it") from err
+
+    def _with_planned(self, settings: Mapping[str, Any]) -> Config:
         plain: dict[str, Any] = {
             n: tuple(v) if isinstance(v, list) else v for n, v in settings.items()
         }
@@ -111,6 +123,8 @@ def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) ->
     problems += _contradictions(given)
     if problems:
         raise ConfigError(_listed(problems), hint="`cefline config` shows what is in force")
+    if "bucket" in given:
+        origins["dest"] = origins["bucket"]
     return Settings(_config(given), origins)
 
 
@@ -140,18 +154,15 @@ def default_state(dest: str) -> str:
     """Return the state's place: `_cefline/<name>` beside the destination, never below it.
 
     Raises:
-        ConfigError: the destination is a bucket's root, which has no beside.
+        ConfigError: the destination has no beside: the root of a bucket or of the file system.
     """
-    scheme, path = ("s3://", dest[5:]) if dest.startswith("s3://") else ("", dest)
+    scheme = "s3://" if dest.startswith("s3://") else ""
+    path = dest.removeprefix(scheme) if scheme else os.path.abspath(dest)  # noqa: PTH100 - `..` too
     parent, _, name = path.rstrip("/").rpartition("/")
-    if scheme and not parent:
-        message = f"{dest} is the root of a bucket, and the state must not lie below it"
+    if not name or (scheme and not parent):
+        message = f"{dest} is a root: there is no place for the state beside it"
         raise ConfigError(message, hint="Say where: --state s3://another-bucket/cefline")
-    return (
-        f"{scheme}{parent}/_cefline/{name}"
-        if parent or path.startswith("/")
-        else f"_cefline/{name}"
-    )
+    return f"{scheme}{parent}/_cefline/{name}"
 
 
 _PARSERS: dict[str, Callable[[object], Any]] = {
@@ -166,7 +177,7 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "hive": values.truth,
     "part_size": values.size,
     "compression": values.choice("gzip", "zstd", "none"),
-    "compression_level": values.count(0, 22),
+    "compression_level": values.count(0, 3),
     "max_rejects": values.max_rejects,
     "max_partitions": values.count(1),
     "max_event": values.size,
@@ -176,7 +187,7 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "threads": values.count(1, 256),
     "severity": values.severity,
     **{f"header.{f.name}": values.text for f in fields(Device)},
-    "s3.endpoint": values.text,
+    "s3.endpoint": values.endpoint,
     "s3.profile": values.text,
     "s3.region": values.text,
     "s3.sse": values.choice("AES256", "aws:kms", "aws:kms:dsse"),
@@ -195,7 +206,7 @@ def _file_values(file: Path | None) -> Iterator[tuple[str, object, str]]:
     if file is None:
         return
     try:
-        data = tomllib.loads(file.read_text())
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as err:
         message = f"{file} can't be read: {err.strerror}"
         raise ConfigError(message, hint="Check --config and CEFLINE_CONFIG") from err
@@ -227,7 +238,7 @@ def _unknown(name: str) -> str:
 
 
 def _shown(name: str, value: object) -> str:
-    return "***" if name in SECRET else repr(value)
+    return "***" if name in SECRET else re.sub("//.*@", "//***@", repr(value))
 
 
 SECRET = frozenset({"s3.sse_kms_key_id"})
@@ -237,8 +248,12 @@ SECRET = frozenset({"s3.sse_kms_key_id"})
 def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
     if "folder" in given and "bucket" not in given:
         yield "folder is set and bucket is not"
+    if "dest" in given and "bucket" in given:
+        yield "dest and bucket are both set: one of them is enough"
     if "s3.sse_kms_key_id" in given and not str(given.get("s3.sse", "")).startswith("aws:kms"):
         yield "s3.sse_kms_key_id is set and s3.sse is not aws:kms"
+    if "compression_level" in given and given.get("compression", "gzip") != "gzip":
+        yield "compression_level is set and compression is not gzip"
 
 
 def _listed(problems: list[str]) -> str:

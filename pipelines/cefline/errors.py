@@ -3,11 +3,12 @@
 A message says what, where and what was expected; `hint` says what to do.
 """
 
+import errno
 from typing import Self
 
 TEMPORARY = 75
 CONFIGURATION = 78
-_WORST_FIRST = (CONFIGURATION, TEMPORARY, 1, 3)
+_WORST_FIRST = (CONFIGURATION, TEMPORARY, 1, 2, 3)
 
 
 class CeflineError(Exception):
@@ -65,6 +66,16 @@ class ConfigError(CeflineError):
     """Settings, credentials or rights are wrong; a retry will not help."""
 
     exit_code = CONFIGURATION
+
+
+def of_system(err: OSError, place: str) -> CeflineError:
+    """Return the error for one of the system's: a full disk may be emptied, others stay."""
+    if err.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "Free some space; for staged parts, TMPDIR can name a larger file system"
+        return TryAgainError(f"{place}: the disk is full", hint=hint)
+    return CeflineError(
+        f"{place}: {err.strerror or err}", hint="Check that it is there, and its rights"
+    )
 
 
 def worst(codes: list[int]) -> int:

@@ -17,11 +17,17 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cefline import __version__, deliver, s3
+from cefline import __version__, deliver, s3, times
 from cefline.config import Config, default_state
 from cefline.conform import Rules
 from cefline.convert import Converted, Converter, convert, in_order
-from cefline.errors import CeflineError, ConfigError, TooManyRejectsError, UsageError
+from cefline.errors import (
+    CeflineError,
+    ConfigError,
+    TooManyRejectsError,
+    UsageError,
+    of_system,
+)
 from cefline.pack import TEXT_FORMAT, line_text, pack
 from cefline.progress import Progress, Silent
 from cefline.read import Limits, Local, Source, check_unchanged, fetch, find, open_source
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
+    import pyarrow as pa
     import s3fs
 
 log = logging.getLogger("cefline")
@@ -101,15 +108,32 @@ def _stores(
 ) -> tuple[deliver.Store, deliver.Store]:
     dest_url, put = str(config.dest), config.s3.put_arguments()
     state_url = config.state or default_state(dest_url)
-    scratch = None if dest_url.startswith("s3://") else Path(default_state(dest_url)).absolute()
-    dest = deliver.open_store(dest_url, scratch, connect, put)
     # The state is read again: it must not go where that takes hours.
     plain = {name: value for name, value in put.items() if name != "StorageClass"}
     state = deliver.open_store(state_url, None, connect, plain)
-    if f"{state.url}/".startswith(f"{dest.url}/"):
-        message = f"the state {state.url} lies below the destination {dest.url}"
-        raise ConfigError(message, hint="A SIEM would read it: give it another place with --state")
+    dest = deliver.open_store(dest_url, _scratch(dest_url, state), connect, put)
+    below = [
+        f"{one.url}/".startswith(f"{other.url}/") for one, other in ((state, dest), (dest, state))
+    ]
+    if any(below):
+        message = f"the state {state.url} and the destination {dest.url} lie in each other"
+        raise ConfigError(message, hint="Only parts may lie there: give --state another place")
     return dest, state
+
+
+def _scratch(dest_url: str, state: deliver.Store) -> Path | None:
+    """Return where the files of a local destination are written: on its own file system."""
+    if dest_url.startswith("s3://"):
+        return None
+    if isinstance(state, deliver.LocalStore) and _device(state.root) == _device(Path(dest_url)):
+        return state.scratch
+    return Path(default_state(dest_url)) / ".tmp"
+
+
+def _device(path: Path) -> int:
+    """Return the file system that a path is on, or will be."""
+    path = path.absolute()
+    return next(p.stat().st_dev for p in (path, *path.parents) if p.exists())
 
 
 def _source(source: Source, run: _Run) -> SourceReport:
@@ -121,6 +145,8 @@ def _source(source: Source, run: _Run) -> SourceReport:
             report = _deliver(source, run, Path(folder))
     except CeflineError as err:
         report = replace(report, outcome="failed", error=err.about(source.url))
+    except OSError as err:
+        report = replace(report, outcome="failed", error=of_system(err, source.url))
     finally:
         run.progress.end()
     log.info(
@@ -216,9 +242,16 @@ def _publish(
     report: SourceReport,
 ) -> SourceReport:
     source = {**asdict(local.source), "sha256": local.sha256, "format": report.format}
+    del source["path"]
     delivery = deliver.Delivery(report.delivery, source, config.planned(), __version__, TEXT_FORMAT)
-    published = deliver.deliver(delivery, parts, run.dest, run.state, counted(report))
+    published = deliver.deliver(
+        delivery, parts, run.dest, run.state, counted(replace(report, outcome="delivered"))
+    )
     run.done.add(delivery.id)
+    if published is None:
+        return _known(local.source, delivery.id, run)
+    if not published:
+        log.warning("%s holds no events", local.source.url)
     parts_out = (
         PartReport(p.url, p.staged.events, p.staged.text_bytes, p.stored_bytes) for p in published
     )
@@ -234,14 +267,24 @@ def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
     connect = cache(partial(s3.connect, config.s3))
     for source in find([name], connect):
         with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
-            local = fetch(source, Path(folder), connect)
-            for chunk in open_source(local.path, source.url, Limits()).chunks:
-                converted = convert(chunk, _converter(config))
-                if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
-                    log.warning("%s: %d rows can't be read and are left out", source.url, rejected)
-                for one in converted.slices:
-                    lines = one.lines.slice(0, count)
-                    yield line_text(lines)
-                    count -= len(lines)
+            try:
+                for lines in _previewed(source, config, Path(folder), connect):
+                    yield line_text(lines.slice(0, count))
+                    count -= min(count, len(lines))
                     if not count:
                         return
+            except CeflineError as err:
+                raise err.about(source.url) from err
+
+
+def _previewed(
+    source: Source, config: Config, folder: Path, connect: Callable[[], s3fs.S3FileSystem]
+) -> Iterator[pa.LargeStringArray]:
+    local = fetch(source, folder, connect)
+    for chunk in open_source(local.path, source.url, Limits()).chunks:
+        converted = convert(chunk, _converter(config))
+        times.check_unit([converted.seen])
+        if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
+            log.warning("%s: %d rows can't be read and are left out", source.url, rejected)
+        for one in converted.slices:
+            yield one.lines

@@ -7,6 +7,9 @@ _KEPT = re.compile(rb"[^A-Za-z0-9.-]|^\.")
 _MAX_BYTES = 100
 _DIGEST_CHARACTERS = 16
 
+MAX_PARTS = 999_999
+"""Parts of a delivery: with more, keys would no longer rise."""
+
 
 def encode(value: str | None) -> str:
     """Return a partition value as a part of a key.

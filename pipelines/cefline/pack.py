@@ -110,7 +110,7 @@ def _cuts(ends: pl.Series, part_size: int, filled: int) -> Iterator[tuple[int, i
     """
     start, begun = 0, True
     while start < len(ends) - 1:
-        room = int(ends[start]) + part_size - filled
+        room = int(ends[start]) + min(part_size, 1 << 60) - filled
         stop = int(ends.search_sorted(room, side="right")) - 1
         if stop <= start and filled == 0:
             stop = start + 1

@@ -95,3 +95,8 @@ def as_text(series: pl.Series) -> pa.Array:
 def apply(series: pl.Series, expression: pl.Expr) -> pl.Series:
     """Return what an expression makes of a series, which is its column ""."""
     return series.alias("").to_frame().select(expression).to_series()
+
+
+def printable(text: str) -> str:
+    """Return text as a terminal, a log or JSON can take it: anything else as an escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

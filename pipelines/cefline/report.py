@@ -47,6 +47,11 @@ class SourceReport:
     error: CeflineError | None = None
 
     @property
+    def delivered(self) -> int:
+        """Return the events delivered: none by a dry run, none of a source that failed."""
+        return self.tally.delivered if self.outcome == "delivered" else 0
+
+    @property
     def said(self) -> str:
         """Return the outcome in words."""
         words = {"known": "delivered before", "converted": "not delivered (dry run)"}
@@ -78,8 +83,8 @@ class Report:
 
     @property
     def delivered(self) -> int:
-        """Return the events delivered; of a source that failed, none is."""
-        return sum(s.tally.delivered for s in self.sources if s.error is None)
+        """Return the events delivered."""
+        return sum(source.delivered for source in self.sources)
 
     @property
     def rejected(self) -> int:
@@ -107,8 +112,10 @@ class Report:
             yield from _source_lines(source)
         text = sum(part.text_bytes for part in self.parts)
         stored = sum(part.stored_bytes for part in self.parts)
-        verb = "would be delivered" if self.dry_run else "delivered"
-        yield f"{self.read:,} events read, {self.delivered:,} {verb}, {self.rejected:,} rejected"
+        delivered = f"{self.delivered:,} delivered"
+        if self.dry_run:
+            delivered = f"{sum(part.events for part in self.parts):,} would be delivered"
+        yield f"{self.read:,} events read, {delivered}, {self.rejected:,} rejected"
         sizes = f"{size_text(text)} of CEF text, {size_text(stored)} stored"
         yield f"{len(self.parts):,} parts, {sizes}, in {self.seconds:.1f} s"
 
@@ -118,7 +125,7 @@ def counted(source: SourceReport) -> dict[str, Any]:
     tally = source.tally
     return {
         "events_read": tally.read,
-        "events_delivered": 0 if source.error else tally.delivered,
+        "events_delivered": source.delivered,
         "events_rejected": tally.rejected,
         "counts": _counts(tally.counts),
         "rejects": _reasons(tally),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from cefline.errors import CeflineError, ConfigError, TryAgainError
@@ -96,9 +97,9 @@ def connect(settings: S3Settings) -> s3fs.S3FileSystem:
 
 def _refuse_plain(endpoint: str, settings: S3Settings) -> None:
     """Refuse to send evidence unencrypted, wherever the endpoint was set."""
-    plain = endpoint.startswith("http://") and not re.match(_LOOPBACK, endpoint)
+    plain = endpoint.lower().startswith("http://") and not re.match(_LOOPBACK, endpoint.lower())
     if plain and not settings.allow_http:
-        message = f"the S3 endpoint {endpoint} is not encrypted"
+        message = f"the S3 endpoint {_masked(endpoint)} is not encrypted"
         raise ConfigError(message, hint="Use https, or set s3.allow_http = true")
 
 
@@ -154,17 +155,23 @@ def listing(fs: s3fs.S3FileSystem, url: str) -> Iterator[dict[str, Any]]:
         more = {"ContinuationToken": page["NextContinuationToken"]}
 
 
+_LATER_STATUS = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 _LOOPBACK = r"http://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
 
 _DENIED = "The credentials in use may not do this: see the policy in the README"
 _BUCKET = "Create it, or correct its name and the endpoint"
 _KEYS = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the profile"
+_REGION = "Set s3.region or AWS_DEFAULT_REGION"
 _LATER = "It may work again later: the next run goes on where this one stopped"
 
 _BY_CODE: dict[str, tuple[type[CeflineError], str, str]] = {
     "PreconditionFailed": (ExistsError, "an object exists already", ""),
     "412": (ExistsError, "an object exists already", ""),
     "ConditionalRequestConflict": (ConflictError, "another write is under way", _LATER),
+    "RequestTimeout": (TryAgainError, "the request took too long", _LATER),
+    "BadDigest": (TryAgainError, "the object was damaged on its way", _LATER),
+    "InvalidToken": (ConfigError, "the session token is wrong", _KEYS),
+    "AuthorizationHeaderMalformed": (ConfigError, "the region is wrong", _REGION),
     "AccessDenied": (ConfigError, "access denied", _DENIED),
     "AllAccessDisabled": (ConfigError, "access denied", _DENIED),
     "403": (ConfigError, "access denied", _DENIED),
@@ -187,21 +194,33 @@ _BY_CODE: dict[str, tuple[type[CeflineError], str, str]] = {
 
 
 def _translated(err: Exception, url: str) -> CeflineError:
+    import aiohttp
     import botocore.exceptions as boto
 
     answer = getattr(err, "response", None) or getattr(err.__cause__, "response", None)
-    if answer:
-        code = str(answer.get("Error", {}).get("Code"))
-        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code in _BY_CODE:
-            kind, what, hint = _BY_CODE[code]
-            return kind(f"{url}: {what}", hint=hint)
-        kind = TryAgainError if status >= 500 or status in {409, 429} else CeflineError  # noqa: PLR2004 - HTTP
-        return kind(
-            f"{url}: S3 answers {code} ({status})", hint=_LATER if kind is TryAgainError else ""
-        )
-    if isinstance(
-        err, boto.NoCredentialsError | boto.PartialCredentialsError | boto.ParamValidationError
-    ):
+    if isinstance(answer, dict):
+        return _answered(answer, url)
+    if isinstance(err, boto.NoCredentialsError | boto.PartialCredentialsError):
         return ConfigError(f"{url}: {err}", hint=_KEYS)
-    return TryAgainError(f"{url} can't be reached: {type(err).__name__}: {err}", hint=_LATER)
+    if isinstance(err, boto.ParamValidationError):
+        return ConfigError(f"{url}: {_masked(str(err))}", hint=_BUCKET)
+    what = f"{type(err).__name__}: {_masked(str(err))}"
+    if isinstance(err, boto.BotoCoreError | OSError | aiohttp.ClientError):
+        return TryAgainError(f"{url} can't be reached: {what}", hint=_LATER)
+    return CeflineError(f"{url}: {what}")
+
+
+def _answered(answer: dict[str, Any], url: str) -> CeflineError:
+    code = str(answer.get("Error", {}).get("Code"))
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in _BY_CODE:
+        kind, what, hint = _BY_CODE[code]
+        return kind(f"{url}: {what}", hint=hint)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _LATER_STATUS:
+        return TryAgainError(f"{url}: S3 answers {code} ({status})", hint=_LATER)
+    return CeflineError(f"{url}: S3 answers {code} ({status})")
+
+
+def _masked(text: str) -> str:
+    """Return text without the credentials that a URL in it may hold."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)

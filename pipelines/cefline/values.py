@@ -12,6 +12,8 @@ from cefline_schemas.timeline import BY_NAME
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _HOUR = 3600
+_LARGEST = 4 << 30  # S3 takes 5 GiB in one PUT, and a header and a tail come on top
+_MOST_PARTITIONS = 5  # leaves 256 bytes of the 1,024 of a key to the prefix
 _WORST = 10
 
 
@@ -29,9 +31,10 @@ class MaxRejects(NamedTuple):
 def size(given: object) -> int:
     """Return the bytes that a size says: `64MiB`, `200KiB`, or a number of bytes."""
     match = re.fullmatch(r"(\d+) ?(B|KiB|MiB|GiB|)", str(given))
-    if not match or int(match[1]) == 0:
-        raise ValueError(_expected("a size above zero, such as 64MiB or 200KiB"))
-    return int(match[1]) * _UNITS[match[2]]
+    number = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < number <= _LARGEST:
+        raise ValueError(_expected("a size such as 64MiB or 200KiB, up to 4GiB"))
+    return number
 
 
 def size_text(number: int) -> str:
@@ -61,6 +64,8 @@ def partitions(given: object) -> tuple[str, ...]:
     for name in found:
         if name not in BY_NAME and name != "day":
             raise ValueError(f"{name} is no field{_nearest(name, [*BY_NAME, 'day'])}")
+    if len(found) > _MOST_PARTITIONS or len(set(found)) < len(found):
+        raise ValueError(_expected(f"at most {_MOST_PARTITIONS} columns, each once"))
     return found
 
 
@@ -98,10 +103,10 @@ def choice(*allowed: str) -> Callable[[object], str]:
 
 def max_rejects(given: object) -> MaxRejects:
     """Return a limit of rejects: `100`, `0.1%`, or the greater of both, `10 or 0.1%`."""
-    match = re.fullmatch(r"(?:(\d+)(?: or |$))?(?:(\d+(?:\.\d+)?)%)?", str(given))
-    if isinstance(given, bool) or not match or not match[0]:
+    match = re.fullmatch(r"(\d+)|(?:(\d+) or )?(\d+(?:\.\d+)?)%", str(given))
+    if isinstance(given, bool) or not match:
         raise ValueError(_expected("rows, such as 100, a share, such as 0.1%, or 10 or 0.1%"))
-    return MaxRejects(int(match[1] or 0), float(match[2] or 0) / 100)
+    return MaxRejects(int(match[1] or match[2] or 0), float(match[3] or 0) / 100)
 
 
 def timezone(given: object) -> str:
@@ -138,9 +143,17 @@ def seconds(given: object) -> float:
 def place(given: object) -> str:
     """Return a local folder or an `s3://` URL, without a slash at its end."""
     found = text(given)
-    if "::" in found or re.match(r"(?!s3://)\w+://", found) or re.fullmatch("s3:/*", found):
+    if "::" in found or re.match(r"(?!s3://[^/])\w+:/", found):
         raise ValueError(_expected("a local folder or s3://bucket/prefix"))
     return found.rstrip("/") or "/"
+
+
+def endpoint(given: object) -> str:
+    """Return the URL of an endpoint, which holds no credentials."""
+    found = text(given)
+    if not re.fullmatch(r"https?://[^/@\s]+/?", found, re.IGNORECASE):
+        raise ValueError(_expected("a URL such as https://s3.example.com, without credentials"))
+    return found
 
 
 def _expected(what: str) -> str:

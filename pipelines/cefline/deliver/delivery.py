@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cefline import keys
 from cefline.deliver import state as states
 from cefline.deliver.publish import Published, planned, publish
 from cefline.deliver.stage import Staged
 from cefline.deliver.store import Store
+from cefline.errors import DeliveryError
 
 if TYPE_CHECKING:
     from cefline.pack import Compression
@@ -32,7 +34,7 @@ def deliver(
     dest: Store,
     state: Store,
     said: Mapping[str, Any],
-) -> list[Published]:
+) -> list[Published] | None:
     """Plan the parts, take the turn, put them out in order, and say that it is done.
 
     Args:
@@ -42,10 +44,16 @@ def deliver(
         state: where plan, turn and manifest go.
         said: counts and rejects, for the manifest.
 
+    Returns:
+        The parts; None where another run has finished the delivery in the meantime.
+
     Raises:
         DeliveryError: a plan was made with other parts, or a key is taken by something else.
         TryAgainError: another delivery's turn is open.
     """
+    if len(parts) > keys.MAX_PARTS:
+        message = f"it has {len(parts)} parts, and keys are made for {keys.MAX_PARTS}"
+        raise DeliveryError(message, hint="Raise part_size")
     plan = {
         "version": 1,
         "delivery": delivery.id,
@@ -57,6 +65,8 @@ def deliver(
         "parts": [planned(part) for part in parts],
     }
     states.make_plan(state, delivery.id, plan)
+    if states.is_done(state, delivery.id):
+        return None
     if not parts:  # no key, so no turn
         states.make_manifest(state, delivery.id, {**plan, **said})
         return []

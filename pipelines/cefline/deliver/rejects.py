@@ -16,7 +16,7 @@ OBJECT_BYTES = 16 << 20
 def spill(records: pl.DataFrame, path: Path) -> None:
     """Append rejects to a local file; they are many where a source is bad."""
     if records.height:
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             for row in records.drop("row").iter_rows(named=True):
                 file.write(f"{json.dumps(_record(row), ensure_ascii=False)}\n")
 

@@ -1,11 +1,9 @@
 """Parts wait on local disk until the whole source has been read: it is published whole or not."""
 
-import errno
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from isal import isal_zlib
 
-from cefline.errors import TryAgainError
+from cefline.errors import of_system
 from cefline.pack import BLOCK, GZIP_HEAD, Compression, Piece, deflated, gzip_tail
 
 WAITING = 64 << 20
@@ -23,7 +21,7 @@ WAITING = 64 << 20
 _UNDER_WAY = 32
 """Blocks that are being compressed or wait to be written."""
 
-_ZSTD_LEVEL, _GZIP_LEVEL = 1, 2
+_GZIP_LEVEL = 2
 
 Compress = Callable[[memoryview | bytes], bytes | memoryview]
 
@@ -56,6 +54,16 @@ class _Part:
     crc32: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
     waiting: bytearray = field(default_factory=bytearray)
+    frame: pa.NativeFile | None = None
+    """The one zstd frame of the part: simple readers stop after the first."""
+
+    def append(self, block: memoryview | bytes) -> None:
+        """Append a compressed block to the file, or a plain one to the zstd frame."""
+        if self.frame is not None:
+            self.frame.write(block)
+            return
+        with self.path.open("ab") as file:
+            file.write(block)
 
 
 class _Blocks:
@@ -63,17 +71,18 @@ class _Blocks:
 
     def __init__(self, compress: Compress, pool: Executor) -> None:
         self._compress, self._pool = compress, pool
-        self._queue: deque[tuple[Path, Future[bytes | memoryview]]] = deque()
+        self._queue: deque[tuple[_Part, Future[bytes | memoryview]]] = deque()
 
     def add(self, part: _Part, block: memoryview | bytes) -> None:
-        self._queue.append((part.path, self._pool.submit(self._compress, block)))
+        """Compress a block and append it to its part, sooner or later."""
+        self._queue.append((part, self._pool.submit(self._compress, block)))
         self.drain(_UNDER_WAY)
 
     def drain(self, left: int = 0) -> None:
+        """Append blocks until only so many are under way."""
         while len(self._queue) > left:
-            path, block = self._queue.popleft()
-            with path.open("ab") as file:
-                file.write(block.result())
+            part, block = self._queue.popleft()
+            part.append(block.result())
 
 
 def stage(
@@ -91,7 +100,7 @@ def stage(
     blocks = _Blocks(_compressor(compression, level), pool)
     opened: dict[str, _Part] = {}
     parts: list[_Part] = []
-    with _full_disk(folder):
+    try:
         for piece in pieces:
             part = opened.get(piece.partition)
             if part is None or part.number != piece.part:
@@ -104,14 +113,18 @@ def stage(
             _relieve(opened, blocks)
         for part in opened.values():
             _finish(part, blocks, compression)
-        blocks.drain()
+    except OSError as err:
+        raise of_system(err, str(folder)) from err
     # `/` follows a partition in its keys, and sorts after `-` and `.`.
     return [_staged(part) for part in sorted(parts, key=lambda p: (f"{p.partition}/", p.number))]
 
 
 def _begin(piece: Piece, path: Path, compression: Compression) -> _Part:
     path.write_bytes(GZIP_HEAD if compression == "gzip" else b"")
-    return _Part(piece.partition, piece.part, path, piece.first)
+    part = _Part(piece.partition, piece.part, path, piece.first)
+    if compression == "zstd":
+        part.frame = pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd")
+    return part
 
 
 def _append(part: _Part, piece: Piece, blocks: _Blocks) -> None:
@@ -147,10 +160,11 @@ def _finish(part: _Part, blocks: _Blocks, compression: Compression) -> None:
     if part.waiting:
         blocks.add(part, bytes(part.waiting))
         part.waiting.clear()
-    if compression == "gzip":
-        blocks.drain()
-        with part.path.open("ab") as file:
-            file.write(gzip_tail(part.crc32, part.size))
+    blocks.drain()
+    if part.frame is not None:
+        part.frame.close()
+    elif compression == "gzip":
+        part.append(gzip_tail(part.crc32, part.size))
 
 
 def _staged(part: _Part) -> Staged:
@@ -167,24 +181,5 @@ def _staged(part: _Part) -> Staged:
 
 def _compressor(compression: Compression, level: int | None) -> Compress:
     if compression == "gzip":
-        return partial(deflated, level=min(_GZIP_LEVEL if level is None else level, 3))
-    if compression == "zstd":
-        return partial(_zstd, level=_ZSTD_LEVEL if level is None else level)
+        return partial(deflated, level=_GZIP_LEVEL if level is None else level)
     return lambda block: block
-
-
-def _zstd(block: memoryview | bytes, level: int) -> bytes:
-    # A codec of its own: shared between threads, pyarrow's crash.
-    return bytes(pa.Codec("zstd", compression_level=level).compress(block, asbytes=True))
-
-
-@contextmanager
-def _full_disk(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as err:
-        if err.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        message = f"{folder}: the disk is full while parts are staged"
-        hint = "Free some space, or set TMPDIR to a larger file system"
-        raise TryAgainError(message, hint=hint) from err

@@ -21,6 +21,8 @@ from cefline.errors import ConfigError, DeliveryError, TryAgainError
 
 _JSON = "application/json"
 _STAMP = "%Y%m%dT%H%M%SZ"
+_PLAN = ("cefline", "settings", "parts", "text_format")
+_TURN = ("turn", "stamp", "delivery", "source", "host", "process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def bind(state: Store, dest: str, *, hive: bool) -> None:
     """
     if _create(state, "state.json", {"version": 1, "dest": dest, "hive": hive}):
         return
-    bound = _load(state, "state.json")
+    bound = _load(state, "state.json", "dest", "hive")
     if bound["dest"] != dest:
         message = f"the state {state.url} belongs to {bound['dest']}, not to {dest}"
         raise ConfigError(message, hint="Give each destination a state of its own: --state")
@@ -55,7 +57,13 @@ def bind(state: Store, dest: str, *, hive: bool) -> None:
 
 def manifest(state: Store, delivery: str) -> dict[str, Any]:
     """Return the manifest of a delivery that is done."""
-    return _load(state, f"manifests/{delivery}.json")
+    return _load(state, f"manifests/{delivery}.json", "source", "parts")
+
+
+def is_done(state: Store, delivery: str) -> bool:
+    """Whether a delivery is done."""
+    key = f"manifests/{delivery}.json"
+    return any(found == key for found, _ in state.list(key))
 
 
 def manifests(state: Store) -> set[str]:
@@ -67,7 +75,7 @@ def plan(state: Store, delivery: str) -> dict[str, Any] | None:
     """Return the plan of a delivery, or None where none was made."""
     key = f"plans/{delivery}.json"
     known = any(found == key for found, _ in state.list(key))
-    return _load(state, key) if known else None
+    return _load(state, key, *_PLAN) if known else None
 
 
 def make_plan(state: Store, delivery: str, planned: dict[str, Any]) -> None:
@@ -78,8 +86,8 @@ def make_plan(state: Store, delivery: str, planned: dict[str, Any]) -> None:
     """
     key = f"plans/{delivery}.json"
     if not _create(state, key, planned):
-        made = _load(state, key)
-        if any(made[name] != planned[name] for name in ("settings", "parts", "text_format")):
+        made = _load(state, key, *_PLAN)
+        if any(made[name] != planned[name] for name in _PLAN[1:]):
             message = f"{state.url}/{key} was made by cefline {made['cefline']} with other parts"
             hint = "Finish it with that version; nothing was published by this run"
             raise DeliveryError(message, hint=hint)
@@ -108,6 +116,9 @@ def take_turn(state: Store, delivery: str, source: str, now: datetime) -> Turn:
         taken = Turn(1, now.strftime(_STAMP))
     elif turn["delivery"] == delivery:
         return Turn(turn["turn"], turn["stamp"])
+    elif is_done(state, delivery):
+        message = f"{source} was delivered by another run in the meantime"
+        raise TryAgainError(message, hint="Nothing of it was published again")
     else:
         before = datetime.strptime(f"{turn['stamp']}+0000", f"{_STAMP}%z")
         stamp = max(now, before + timedelta(seconds=1))
@@ -134,23 +145,32 @@ def make_manifest(state: Store, delivery: str, manifest: dict[str, Any]) -> None
 
 
 def _create(state: Store, key: str, content: dict[str, Any]) -> bool:
-    body = json.dumps(content, indent=1, ensure_ascii=False).encode()
+    # Names come from files of any encoding: what is no text is written as an escape.
+    body = json.dumps(content, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
     return state.create(key, body, _JSON, {})
 
 
-def _load(state: Store, key: str) -> dict[str, Any]:
-    return dict(json.loads(state.read(key)))
+def _load(state: Store, key: str, *needed: str) -> dict[str, Any]:
+    """Return an object of ours, which has the keys that are needed."""
+    try:
+        content = json.loads(state.read(key))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not set(needed) <= set(content):
+        message = f"{state.url}/{key} is no object of cefline's"
+        raise DeliveryError(message, hint="Something else wrote there; give --state another place")
+    return content
 
 
 def _last_turn(state: Store) -> dict[str, Any] | None:
     turns = [key for key, _ in state.list("turns/") if key.endswith(".json")]
-    return _load(state, max(turns)) if turns else None
+    return _load(state, max(turns), *_TURN) if turns else None
 
 
 def _is_through(state: Store, turn: dict[str, Any]) -> bool:
     """Whether a turn is closed, or would be if its run had not been killed just before."""
-    marks = (f"turns/{turn['turn']:08d}.closed", f"manifests/{turn['delivery']}.json")
-    return any(key == mark for mark in marks for key, _ in state.list(mark))
+    mark = f"turns/{turn['turn']:08d}.closed"
+    return is_done(state, turn["delivery"]) or any(key == mark for key, _ in state.list(mark))
 
 
 def _open_turn(turn: dict[str, Any]) -> TryAgainError:

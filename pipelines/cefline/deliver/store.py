@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from cefline import s3
-from cefline.errors import ConfigError, TryAgainError
+from cefline.errors import ConfigError, of_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -135,8 +135,8 @@ class LocalStore:
         """
         final, draft = self.root / key, self.scratch / uuid4().hex
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
             self.scratch.mkdir(parents=True, exist_ok=True)
+            _make_folders(final.parent)
             try:
                 with draft.open("xb") as file:
                     file.write(body)
@@ -151,15 +151,23 @@ class LocalStore:
                 return False
             raise _unwritable(final, "a file or folder is in its way") from None
         except OSError as err:
+            if err.errno == errno.EXDEV:
+                raise _unwritable(final, f"{self.scratch} is on another file system") from err
             if err.errno in {errno.ENOSPC, errno.EDQUOT}:
-                message = f"{final}: the disk is full"
-                raise TryAgainError(message, hint=f"It takes {len(body)} more bytes") from err
+                raise of_system(err, str(final)) from err
             raise _unwritable(final, str(err.strerror)) from err
         return True
 
     def read(self, key: str) -> bytes:
-        """Return the bytes of a file."""
-        return (self.root / key).read_bytes()
+        """Return the bytes of a file.
+
+        Raises:
+            CeflineError: it can't be read.
+        """
+        try:
+            return (self.root / key).read_bytes()
+        except OSError as err:
+            raise of_system(err, str(self.root / key)) from err
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Yield key and size of the files whose key begins so, in key order."""
@@ -174,6 +182,14 @@ class LocalStore:
         return datetime.now(UTC)
 
 
+def _make_folders(folder: Path) -> None:
+    """Make a folder and those above it, each one synced into the one it is in."""
+    if not folder.is_dir():
+        _make_folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -183,4 +199,5 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _unwritable(path: Path, why: str) -> ConfigError:
-    return ConfigError(f"{path} can't be written: {why}", hint="Check the folder and its rights")
+    hint = "Check the folder and its rights; below a mount point, not the point itself"
+    return ConfigError(f"{path} can't be written: {why}", hint=hint)

@@ -19,7 +19,7 @@ from cefline.errors import SourceError
 from cefline.literal import float_text
 from cefline.read.batch import Batch
 from cefline.read.frames import Lines
-from cefline.records import REJECTS, REPLACED, Counts, no_rejects, rejects
+from cefline.records import REJECTS, REPLACED, Counts, no_rejects, printable, rejects
 from cefline_schemas.timeline import BY_NAME, CANONICAL
 
 _TEXTS = pl.Schema(dict.fromkeys(CANONICAL, pl.String()))
@@ -65,7 +65,7 @@ def unknown_names(text: bytes, lines: int = 100) -> tuple[str, ...]:
             names.update(dict.fromkeys(_object(line)))
         except (ValueError, RecursionError):
             continue  # it becomes a reject when its chunk is loaded
-    return tuple(name for name in names if name not in CANONICAL)
+    return tuple(printable(name) for name in names if name not in CANONICAL)
 
 
 def _load_checked(lines: Lines, url: str) -> Batch:

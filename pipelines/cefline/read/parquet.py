@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from cefline.errors import SourceError
 from cefline.read.batch import Batch, Chunk, Limits, Opened
+from cefline.records import printable
 from cefline_schemas.timeline import CANONICAL
 
 _OPTIONS = {"memory_map": True, "coerce_int96_timestamp_unit": "us"}
@@ -28,7 +29,7 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
     try:
         metadata = pq.read_metadata(path)
         names = metadata.schema.to_arrow_schema().names
-    except (pa.ArrowException, OSError) as err:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         message = f"{url} begins like Parquet but can't be opened: {str(err).rstrip('.')}"
         raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
     known = [name for name in names if name in CANONICAL]
@@ -36,9 +37,11 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
         message = f"{url} has more than one column {', '.join(twice)}"
         raise SourceError(message, hint="Export it again with one column of each name")
     if not known:
-        message = f"{url} has no column of a timeline; its columns are {', '.join(names[:20])}"
+        message = (
+            f"{url} has no column of a timeline; its columns are {printable(', '.join(names[:20]))}"
+        )
         raise SourceError(message, hint="`cefline fields` shows the names that are known")
-    unknown = tuple(name for name in names if name not in CANONICAL)
+    unknown = tuple(printable(name) for name in names if name not in CANONICAL)
     return Opened("parquet", unknown, _chunks(path, url, metadata, known, limits))
 
 

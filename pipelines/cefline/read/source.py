@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cefline import s3
-from cefline.errors import SourceError, UsageError
+from cefline.errors import SourceError, UsageError, of_system
+from cefline.records import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +37,8 @@ class Source:
     size: int
     version: str
     """What changes when its content does: ETag, or modification time and inode. No identity."""
+    path: str = ""
+    """The local file's name, which need not be text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,14 @@ def find(names: Iterable[str], connect: Callable[[], s3fs.S3FileSystem]) -> list
         if "::" in name or re.match(r"(?!s3://|file://)\w+://", name):
             message = f"{name}: sources are local files or s3:// objects"
             raise UsageError(message, hint="Copy it to one of the two first")
-        matches = _on_s3(name, connect()) if name.startswith("s3://") else _on_disk(name)
+        try:
+            matches = _on_s3(name, connect()) if name.startswith("s3://") else _on_disk(name)
+        except OSError as err:
+            raise of_system(err, printable(name)) from err
         if not matches and not _MAGIC.search(name):
-            message = f"{name}: there is no such file, nor a folder with a timeline in it"
+            message = (
+                f"{printable(name)}: there is no such file, nor a folder with a timeline in it"
+            )
             raise SourceError(message, hint=f"Folders are searched for {', '.join(_SUFFIXES)}")
         found.update({source.url: source for source in matches})
     return list(found.values())
@@ -82,7 +90,7 @@ def fetch(source: Source, folder: Path, connect: Callable[[], s3fs.S3FileSystem]
         path = folder / "source"
         _download(source, path, connect())
     else:
-        path = Path(source.url)
+        path = Path(source.path or source.url)
     try:
         return Local(source, path, _identity(path))
     except OSError as err:
@@ -126,7 +134,8 @@ def _on_disk(name: str) -> list[Source]:
 
 def _local(path: Path) -> Source:
     stat = path.stat()
-    return Source(str(path.absolute()), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}")
+    name = str(path.absolute())
+    return Source(printable(name), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}", name)
 
 
 def _on_s3(name: str, fs: s3fs.S3FileSystem) -> list[Source]:
@@ -136,11 +145,26 @@ def _on_s3(name: str, fs: s3fs.S3FileSystem) -> list[Source]:
     if pattern in objects:
         keys = [pattern]
     elif fixed != pattern:
-        keys = [key for key in objects if fnmatchcase(key, pattern)]
+        keys = [key for key in objects if _matches(key.split("/"), pattern.split("/"))]
     else:
         folder = f"{pattern.rstrip('/')}/" if pattern else ""
         keys = [k for k in objects if k.startswith(folder) and _is_timeline(k.removeprefix(folder))]
     return [_object(bucket, objects[key]) for key in keys]
+
+
+def _matches(names: list[str], globs: list[str]) -> bool:
+    """Whether a key matches a glob as a path does: `*` within a name, `**` any folders."""
+    if not globs or not names:
+        return not globs and not names
+    if globs[0] == "**":
+        deeper = not _is_hidden(names[0]) and _matches(names[1:], globs)
+        return _matches(names, globs[1:]) or deeper
+    shown = not _is_hidden(names[0]) or globs[0][:1] == names[0][:1]
+    return shown and fnmatchcase(names[0], globs[0]) and _matches(names[1:], globs[1:])
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
 
 
 def _object(bucket: str, listed: dict[str, object]) -> Source:
@@ -149,7 +173,7 @@ def _object(bucket: str, listed: dict[str, object]) -> Source:
 
 def _is_timeline(relative: str) -> bool:
     named = relative.lower().endswith(tuple(s + c for s in _SUFFIXES for c in _COMPRESSED))
-    return named and not any(part.startswith((".", "_")) for part in relative.split("/"))
+    return named and not any(map(_is_hidden, relative.split("/")))
 
 
 def _download(source: Source, path: Path, fs: s3fs.S3FileSystem) -> None:
@@ -159,14 +183,18 @@ def _download(source: Source, path: Path, fs: s3fs.S3FileSystem) -> None:
         end = min(start + _RANGE, source.size) - 1
         arguments = {"IfMatch": source.version, "Range": f"bytes={start}-{end}"}
         body = s3.get(fs, source.url, **arguments)
-        os.pwrite(file.fileno(), body, start)
+        while body:  # the system may write less than it is given
+            written = os.pwrite(file.fileno(), body, start)
+            body, start = body[written:], start + written
 
     try:
         with path.open("wb") as file, ThreadPoolExecutor(_CONNECTIONS) as pool:
             list(pool.map(fetch_range, range(0, source.size, _RANGE)))
-    except s3.ChangedError as err:
+    except (s3.ChangedError, s3.ExistsError) as err:  # 404, and 412 to If-Match
         message = f"{source.url} changed or went while it was fetched"
         raise SourceError(message, hint="Run again when its export has finished") from err
+    except OSError as err:
+        raise of_system(err, str(path)) from err
 
 
 def _identity(path: Path) -> str:
