@@ -25,19 +25,22 @@ $(READY): requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-define FIRST_LINES
-import gzip, itertools, pathlib, sys
-part = min(pathlib.Path("out").rglob("*.cef.gz"))
-print(f"\nThe first lines of {part}:\n", flush=True)
-with gzip.open(part) as lines:
-    sys.stdout.buffer.writelines(itertools.islice(lines, 5))
+define SHOW
+import gzip, pathlib, sys
+print("\nWhat lies where:\n")
+files = sorted(p for top in ("out", "_cefline") for p in pathlib.Path(top).rglob("*") if p.is_file())
+print("".join(f"  {path}\n" for path in files))
+print("The first line of each part:", flush=True)
+for part in sorted(pathlib.Path("out").rglob("*.cef.gz")):
+    with gzip.open(part) as lines:
+        sys.stdout.buffer.write(b"\n" + lines.readline())
 endef
-export FIRST_LINES
+export SHOW
 
-demo: setup ## export the sample timeline into ./out and show the first lines
+demo: setup ## export the sample timeline into ./out, show what lies where and the first lines
 	@rm -rf out _cefline
 	$(BIN)/cefline export tests/data/sample.parquet ./out
-	@$(BIN)/python -c "$$FIRST_LINES"
+	@$(BIN)/python -c "$$SHOW"
 
 test: setup ## run the tests that are quick
 	$(PYTEST) -n auto
@@ -62,8 +65,8 @@ format: setup ## format the code and sort its imports
 ci: ## all checks, as CI runs them
 	.ci/run
 
-bench: setup ## measure the kernels, the whole job and its peers
-	$(PYTEST) benchmarks -o addopts= -o python_files='bench_*.py' --import-mode=importlib
+bench: setup ## measure whole runs, beside DuckDB doing the same in SQL
+	$(BIN)/python benchmarks/whole.py
 
 lock: $(BIN)/python ## resolve requirements.lock anew from pyproject.toml (LOCK=--upgrade: newest versions)
 	$(BIN)/python -m pip install --quiet uv

@@ -229,7 +229,7 @@ def test_replaced_characters_are_counted_and_their_originals_recorded() -> None:
     """Nothing is replaced silently: the count is by field, the record has the original."""
     columns = {"msg": as_text(pl.Series(["a\0b\x07", "clean", None, "\x0b"]))}
     rendered = render_columns(columns, Profile())
-    assert rendered.counts == {("msg", "replaced"): 3}
+    assert rendered.counts == {("msg", "replaced_characters"): 3}
     records = rendered.rejects.select("kind", "row", "field", "raw").rows()
     assert records == [("replaced", 0, "msg", b"a\0b\x07"), ("replaced", 3, "msg", b"\x0b")]
 

@@ -160,7 +160,8 @@ def default_state(dest: str) -> str:
     path = dest.removeprefix(scheme) if scheme else os.path.abspath(dest)  # noqa: PTH100 - `..` too
     parent, _, name = path.rstrip("/").rpartition("/")
     if not name or (scheme and not parent):
-        message = f"{dest} is a root: there is no place for the state beside it"
+        root = "root of a bucket" if scheme else "root of the file system"
+        message = f"{dest} is the {root}: there is no place for the state beside it"
         raise ConfigError(message, hint="Say where: --state s3://another-bucket/cefline")
     return f"{scheme}{parent}/_cefline/{name}"
 

@@ -112,12 +112,11 @@ def _stores(
     plain = {name: value for name, value in put.items() if name != "StorageClass"}
     state = deliver.open_store(state_url, None, connect, plain)
     dest = deliver.open_store(dest_url, _scratch(dest_url, state), connect, put)
-    below = [
-        f"{one.url}/".startswith(f"{other.url}/") for one, other in ((state, dest), (dest, state))
-    ]
-    if any(below):
-        message = f"the state {state.url} and the destination {dest.url} lie in each other"
-        raise ConfigError(message, hint="Only parts may lie there: give --state another place")
+    names = {"state": state.url, "destination": dest.url}
+    for inner, outer in (("state", "destination"), ("destination", "state")):
+        if f"{names[inner]}/".startswith(f"{names[outer]}/"):
+            message = f"the {inner} {names[inner]} lies below the {outer} {names[outer]}"
+            raise ConfigError(message, hint="Give the state a place of its own: --state")
     return dest, state
 
 

@@ -33,7 +33,7 @@ def size(given: object) -> int:
     match = re.fullmatch(r"(\d+) ?(B|KiB|MiB|GiB|)", str(given))
     number = int(match[1]) * _UNITS[match[2]] if match else 0
     if not 0 < number <= _LARGEST:
-        raise ValueError(_expected("a size such as 64MiB or 200KiB, up to 4GiB"))
+        raise ValueError(_expected("a size above zero, such as 64MiB or 200KiB, up to 4GiB"))
     return number
 
 

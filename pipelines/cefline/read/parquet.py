@@ -34,7 +34,7 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
         raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
     known = [name for name in names if name in CANONICAL]
     if twice := sorted({name for name in known if known.count(name) > 1}):
-        message = f"{url} has more than one column {', '.join(twice)}"
+        message = f"{url} has columns twice: {', '.join(twice)}"
         raise SourceError(message, hint="Export it again with one column of each name")
     if not known:
         message = (

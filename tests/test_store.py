@@ -1,0 +1,347 @@
+"""Stores: an object appears whole or not at all, once, and errors say what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cefline import s3 as s3_module
+from cefline.deliver import LocalStore, S3Store, Store, open_store
+from cefline.errors import CeflineError, ConfigError, TryAgainError
+from cefline.s3 import S3Settings
+from tests import seaweed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.seaweed import S3
+
+TEXT = "text/plain"
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalStore:
+    """Return a local store whose folders don't exist yet."""
+    return LocalStore(str(tmp_path / "dest"), tmp_path / "dest", tmp_path / "scratch")
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Return an empty store of either kind."""
+    if request.param == "local":
+        local: LocalStore = request.getfixturevalue("local")
+        return local
+    return s3_store(request.getfixturevalue("s3"), monkeypatch)
+
+
+def s3_store(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, url: str = "", put: Mapping[str, str] | None = None
+) -> S3Store:
+    for name, value in s3.env.items():
+        monkeypatch.setenv(name, value)
+    fs = s3_module.connect(S3Settings(attempts=1))
+    return S3Store(url or f"{s3.url}/dest", fs, put or {})
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_an_object_is_created_once(store: Store) -> None:
+    """A second one of the same name is refused, and the first stays what it is."""
+    assert store.create("a/b", b"first", TEXT, {}) is True
+    assert store.create("a/b", b"second", TEXT, {}) is False
+    assert store.read("a/b") == b"first"
+
+
+def test_one_of_many_creators_wins(store: Store) -> None:
+    """Of creators at the same time exactly one is told that it was the first."""
+    bodies = [bytes([n]) * 1000 for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda body: store.create("turn", body, TEXT, {}), bodies))
+    assert sum(won) == 1
+    assert store.read("turn") == bodies[won.index(True)]
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * (5 << 20)], ids=["empty", "5 MiB"])
+def test_an_object_of_any_size_is_whole(store: Store, body: bytes) -> None:
+    """Empty ones are created only once, too."""
+    assert store.create("part", body, TEXT, {})
+    assert not store.create("part", b"other", TEXT, {})
+    assert store.read("part") == body
+    assert list(store.list()) == [("part", len(body))]
+
+
+def test_objects_are_listed_by_how_their_key_begins(store: Store) -> None:
+    """A prefix may end inside a name; the order is that of the keys' bytes, with their sizes."""
+    names = ["turns/2.json", "turns/10.json", "turns-x", "turns/1.json", "turns/3/deep", "plans/a"]
+    for size, name in enumerate(names):
+        store.create(name, b"x" * size, TEXT, {})
+    assert list(store.list("turns/")) == [
+        ("turns/1.json", 3),
+        ("turns/10.json", 1),
+        ("turns/2.json", 0),
+        ("turns/3/deep", 4),
+    ]
+    assert [key for key, _ in store.list("turns/1.")] == ["turns/1.json"]
+    # Sorted: unlike S3 itself, the server of the tests takes a folder's `/` for the lowest sign.
+    assert sorted(key for key, _ in store.list("turns")) == sorted(n for n in names if n[0] == "t")
+    assert sorted(key for key, _ in store.list()) == sorted(names)
+    assert list(store.list("nothing/")) == []
+
+
+def test_an_empty_store_lists_nothing(store: Store) -> None:
+    """Nothing has to be there before the first object."""
+    assert list(store.list()) == []
+    assert list(store.list("turns/")) == []
+
+
+def test_a_store_tells_the_time_with_its_zone(store: Store) -> None:
+    """Stamps are made from it, in UTC."""
+    now = store.now()
+    assert now.tzinfo is not None
+    assert now.utcoffset() is not None
+    assert now.year >= 2024
+
+
+def test_a_local_store_leaves_nothing_but_the_object(local: LocalStore) -> None:
+    """Drafts go, whether the object was created or was there already."""
+    local.create("2026/part", b"x", TEXT, {})
+    local.create("2026/part", b"y", TEXT, {})
+    assert files(local.root) == ["2026/part"]
+    assert files(local.scratch) == []
+
+
+def test_drafts_are_never_below_the_destination(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader of the folder sees the object only when it is whole."""
+    seen: list[tuple[list[str], list[str]]] = []
+
+    def watched(descriptor: int) -> None:
+        if not os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112 - follows the link
+            seen.append((files(local.root), files(local.scratch)))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    local.create("part", b"x", TEXT, {})
+    assert [(len(dest), len(drafts)) for dest, drafts in seen] == [(0, 1)]
+
+
+def test_a_file_and_its_folder_are_synced(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said to be delivered survives a loss of power: the file's bytes and its name."""
+    synced = synced_by(local, "2026/part", monkeypatch)
+    assert len(synced) >= 2
+    assert synced[-1] == local.root / "2026"
+
+
+def test_new_folders_are_synced_too(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new folder whose own name is lost takes its parts with it."""
+    synced = synced_by(local, "2026/turn/part", monkeypatch)
+    assert {local.root / "2026" / "turn", local.root / "2026", local.root} <= set(synced)
+
+
+def synced_by(local: LocalStore, key: str, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    synced: list[Path] = []
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", noted)
+    local.create(key, b"x", TEXT, {})
+    return synced
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "exit_code"),
+    [
+        (errno.ENOSPC, TryAgainError, 75),
+        (errno.EDQUOT, TryAgainError, 75),
+        (errno.EACCES, ConfigError, 78),
+        (errno.EROFS, ConfigError, 78),
+    ],
+)
+def test_a_failed_write_leaves_nothing(
+    local: LocalStore,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    error: type[CeflineError],
+    exit_code: int,
+) -> None:
+    """A full disk asks for another try, missing rights for another setting; no draft stays."""
+
+    def failing(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(error) as caught:
+        local.create("a/part", b"x", TEXT, {})
+    assert caught.value.exit_code == exit_code
+    assert str(local.root / "a/part") in str(caught.value)
+    assert files(local.root) == []
+    assert files(local.scratch) == []
+
+
+@pytest.mark.parametrize("blocked", ["dest", "dest/a", "dest/a/part", "scratch"])
+def test_what_is_in_the_way_is_told(local: LocalStore, blocked: str) -> None:
+    """A file where a folder must be, or a folder where the file must be, is a wrong setting."""
+    way = local.root.parent / blocked
+    way.parent.mkdir(parents=True, exist_ok=True)
+    if blocked == "dest/a/part":
+        way.mkdir()
+    else:
+        way.write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="can't be written") as caught:
+        local.create("a/part", b"x", TEXT, {})
+    assert caught.value.exit_code == 78
+    assert way.is_dir() or way.read_bytes() == b"mine"
+
+
+def test_a_file_that_can_t_be_read_is_told(local: LocalStore) -> None:
+    """Reading back has errors of ours, as writing has."""
+    (local.root / "state.json").mkdir(parents=True)
+    with pytest.raises(CeflineError):
+        local.read("state.json")
+
+
+def test_a_store_is_opened_by_its_url(
+    tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local folder gives an absolute URL, and needs no S3 client."""
+
+    def none() -> Any:  # noqa: ANN401 - never called
+        raise AssertionError
+
+    monkeypatch.chdir(tmp_path)
+    local = open_store("here/out", None, none, {})
+    assert local.url == str(tmp_path / "here/out")
+    remote = s3_store(s3, monkeypatch)
+    assert open_store(remote.url, None, lambda: remote.fs, {}).url == remote.url
+
+
+def test_type_and_metadata_go_with_the_object(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Content-Encoding: a client that undoes it would store what no reader expects."""
+    store = s3_store(s3, monkeypatch)
+    store.create("part.cef.gz", b"\x1f\x8b", "application/x-gzip", {"cefline-turn": "1"})
+    stored = s3.get(f"{s3.prefix}/dest/part.cef.gz")
+    assert stored.content_type == "application/x-gzip"
+    assert stored.content_encoding == ""
+    assert stored.metadata == {"cefline-turn": "1"}
+
+
+def test_arguments_of_every_put_are_sent(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the settings ask for goes with each object, and none of it is dropped on the way."""
+    sent: dict[str, Any] = {}
+
+    class Client:
+        def call_s3(self, method: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - any
+            sent.update(arguments, method=method)
+            return {}
+
+    settings = S3Settings(
+        sse="aws:kms", sse_kms_key_id="k", acl="bucket-owner-full-control", storage_class="GLACIER"
+    )
+    store = S3Store(s3.url, s3_store(s3, monkeypatch).fs, settings.put_arguments())
+    object.__setattr__(store, "fs", Client())
+    assert store.create("a", b"x", TEXT, {"m": "1"})
+    assert sent == {
+        "method": "put_object",
+        "Bucket": s3.bucket,
+        "Key": f"{s3.prefix}/a",
+        "Body": b"x",
+        "IfNoneMatch": "*",
+        "ChecksumSHA256": "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=",
+        "ContentType": TEXT,
+        "Metadata": {"m": "1"},
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "k",
+        "ACL": "bucket-owner-full-control",
+        "StorageClass": "GLACIER",
+    }
+
+
+def test_no_put_of_s3_is_left_open(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each object is one request: no upload in parts that a kill could leave behind."""
+    s3_store(s3, monkeypatch).create("part", b"x" * (12 << 20), TEXT, {})
+    uploads = s3.client.list_multipart_uploads(Bucket=s3.bucket, Prefix=s3.prefix)
+    assert "Uploads" not in uploads
+    assert s3.sizes() == {f"{s3.prefix}/dest/part": 12 << 20}
+
+
+@pytest.mark.parametrize("operation", ["create", "list", "read", "now"])
+@pytest.mark.parametrize(
+    ("wrong", "says", "advice"),
+    [
+        ({"secret": "wrong-and-secret"}, "secret key is wrong", "AWS_SECRET_ACCESS_KEY"),
+        ({"key": "nobody"}, "access key is not known", "AWS_ACCESS_KEY_ID"),
+        ({"bucket": "missing", **dataclasses.asdict(seaweed.ADMIN)}, "no such bucket", "Create it"),
+    ],
+    ids=["secret", "key", "bucket"],
+)
+def test_wrong_settings_are_told_with_what_to_do(
+    s3: S3,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    operation: str,
+    wrong: dict[str, Any],
+    says: str,
+    advice: str,
+) -> None:
+    """Exit code 78, the place, what is wrong, what to do; and never the secret."""
+    known = {name: value for name, value in wrong.items() if name in {"key", "secret", "bucket"}}
+    other = dataclasses.replace(s3, **known)
+    store = s3_store(other, monkeypatch)
+    with pytest.raises(ConfigError, match=says) as caught:
+        attempt(store, operation)
+    assert caught.value.exit_code == 78
+    assert advice in str(caught.value)
+    assert f"s3://{other.bucket}/" in str(caught.value)
+    assert_no_secret(caught.value, other)
+
+
+def test_missing_rights_are_told(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may only read is told so at the first object; nothing is tried again."""
+    reader = dataclasses.replace(s3, key=seaweed.READER.key, secret=seaweed.READER.secret)
+    with pytest.raises(ConfigError, match="access denied") as caught:
+        attempt(s3_store(reader, monkeypatch), "create")
+    assert caught.value.exit_code == 78
+    assert "policy" in str(caught.value)
+    assert_no_secret(caught.value, reader)
+
+
+@pytest.mark.parametrize("operation", ["create", "list", "read", "now"])
+def test_a_server_that_is_not_there_is_a_reason_to_try_again(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """A refused connection may work the next time: exit code 75, with the endpoint."""
+    (port,) = seaweed.free_ports(1)
+    away = dataclasses.replace(s3, endpoint=f"http://127.0.0.1:{port}")
+    with pytest.raises(TryAgainError, match="can't be reached") as caught:
+        attempt(s3_store(away, monkeypatch), operation)
+    assert caught.value.exit_code == 75
+    assert str(port) in str(caught.value)
+    assert_no_secret(caught.value, away)
+
+
+def attempt(store: Store, operation: str) -> None:
+    if operation == "create":
+        store.create("part", b"x", TEXT, {})
+    elif operation == "read":
+        store.read("part")
+    elif operation == "list":
+        list(store.list())
+    else:
+        store.now()
+
+
+def assert_no_secret(err: CeflineError, s3: S3) -> None:
+    shown = "".join(traceback.format_exception(err)) + repr(err) + repr(err.__dict__)
+    assert s3.secret not in shown
