@@ -180,7 +180,7 @@ def test_a_members_name_is_no_pattern(name: str) -> None:
     assert written == [f"[{{'{name}': 1, 'bb': 2}}]"]
 
 
-@pytest.mark.xfail(strict=True, reason="Arrow hands names to polars as C strings: NUL ends them")
+@pytest.mark.xfail(strict=True, reason="Arrow's C interface ends a name at NUL")
 def test_a_members_name_may_hold_nul() -> None:
     """No part of a member's name is lost."""
     assert from_parquet([{"a\0b": 1}]) == from_json([{"a\0b": 1}])

@@ -10,6 +10,15 @@ from cefline import times
 from cefline_schemas.timeline import Type
 
 _BLANK = r"^\s*$"
+_EXACT = 2**53
+_TEXT = {
+    pa.string(),
+    pa.large_string(),
+    pa.string_view(),
+    pa.binary(),
+    pa.large_binary(),
+    pa.binary_view(),
+}
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -21,29 +30,40 @@ def typed(values: pl.Series, type_: Type, unit: times.Unit, timezone: str | None
 
 
 def _integer(values: pl.Series) -> pl.Series:
-    """Return integers, whole floats and numeric text as Int64; null for anything else."""
+    """Return integers, whole numbers and numeric text as Int64, exactly; null for anything else."""
     if values.dtype == pl.String:
-        text = values.str.strip_chars()
-        whole = text.cast(pl.Int64, strict=False)
-        if whole.null_count() == values.null_count():
-            return whole
-        return whole.zip_with(whole.is_not_null(), _integer(text.cast(pl.Float64, strict=False)))
+        return _integer_text(values.str.strip_chars())
     if values.dtype.is_integer():
         return values.cast(pl.Int64, strict=False)
+    if isinstance(values.dtype, pl.Decimal):
+        whole = values.cast(pl.Decimal(38, 0), strict=False)
+        return whole.set(whole != values, None).cast(pl.Int64, strict=False)
     if values.dtype.is_numeric():
         number = values.cast(pl.Float64)
         return number.set(number != number.floor(), None).cast(pl.Int64, strict=False)
     return pl.repeat(None, len(values), dtype=pl.Int64, eager=True)
 
 
+def _integer_text(text: pl.Series) -> pl.Series:
+    whole = text.str.replace(r"^([+-]?\d+)\.0*$", "${1}").cast(pl.Int64, strict=False)
+    exponent = text.set(~text.str.contains(r"^[+-]?\d+(\.\d+)?[eE][+-]?\d+$"), None)
+    if exponent.null_count() == len(text):
+        return whole
+    number = exponent.cast(pl.Float64, strict=False)
+    exact = number.set(~number.is_between(-_EXACT, _EXACT), None)  # floats beyond have gaps
+    return whole.zip_with(whole.is_not_null(), _integer(exact))
+
+
 def _boolean(values: pl.Series) -> pl.Series:
     """Return booleans, true and false in text, 0 and 1 as Boolean; null for anything else."""
     if values.dtype == pl.Boolean:
         return values
-    if values.dtype == pl.String or values.dtype.is_integer():
-        text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
-        return text.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
-    return pl.repeat(None, len(values), dtype=pl.Boolean, eager=True)
+    if values.dtype.is_numeric():
+        values = _integer(values)
+    elif values.dtype != pl.String:
+        return pl.repeat(None, len(values), dtype=pl.Boolean, eager=True)
+    text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
+    return text.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
 
 
 def is_native(dtype: pl.DataType, type_: Type) -> bool:
@@ -67,21 +87,30 @@ def plain(column: pa.Array) -> pa.Array:
         return column.cast(pa.list_(pair))
     if pa.types.is_timestamp(dtype) and dtype.tz is not None:
         return column.view(pa.timestamp(dtype.unit, "UTC"))  # what is stored is UTC in any zone
-    if pa.types.is_fixed_size_binary(dtype):
-        return column.cast(pa.large_binary())
+    if pa.types.is_decimal256(dtype):
+        return column.cast(pa.large_string())
+    if is_text(dtype):
+        binary = pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
+        return column if binary else column.cast(pa.large_binary())
     return column
+
+
+def textual(dtype: pa.DataType) -> pa.DataType:
+    """Return a nested type with text in the place of bytes."""
+    if pa.types.is_struct(dtype):
+        return pa.struct([f.with_type(textual(f.type)) for f in dtype])
+    if pa.types.is_fixed_size_list(dtype):
+        return pa.list_(textual(dtype.value_type), dtype.list_size)
+    if pa.types.is_large_list(dtype):
+        return pa.large_list(textual(dtype.value_type))
+    if pa.types.is_list(dtype):
+        return pa.list_(textual(dtype.value_type))
+    return pa.large_string() if is_text(dtype) else dtype
 
 
 def is_text(dtype: pa.DataType) -> bool:
     """Whether a column is text; bytes are taken for text, since Parquet files lack the mark."""
-    return dtype in {
-        pa.string(),
-        pa.large_string(),
-        pa.string_view(),
-        pa.binary(),
-        pa.large_binary(),
-        pa.binary_view(),
-    }
+    return dtype in _TEXT or pa.types.is_fixed_size_binary(dtype)
 
 
 def scalar_text(value: pl.Expr, dtype: pl.DataType, _: tuple[str, ...]) -> pl.Expr:

@@ -5,6 +5,7 @@ The only place where input names and input types are known.
 
 from dataclasses import dataclass, field
 from functools import reduce
+from operator import or_
 
 import polars as pl
 import pyarrow as pa
@@ -14,12 +15,14 @@ from cefline import coerce, literal, times
 from cefline.read.batch import Batch
 from cefline.records import (
     ARROW,
+    REJECTS,
     Columns,
     Counts,
     apply,
     as_series,
     as_text,
     decoded,
+    no_rejects,
     placed,
     rejects,
 )
@@ -50,7 +53,8 @@ class Conformed:
     """The place of each row in the source (Int64)."""
     rejects: pl.DataFrame
     counts: Counts
-    seen: times.Seen
+    seen: tuple[times.Seen, ...]
+    """For each input column of times."""
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ class _Notes:
 
     rejects: list[pl.DataFrame] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
-    seen: times.Seen = times.NOTHING_SEEN
+    seen: list[times.Seen] = field(default_factory=list)
 
     def reject(self, values: pl.Series, bad: pl.Series, row: Field, reason: str) -> None:
         """Record the values that are `bad` (Boolean, null is not)."""
@@ -97,15 +101,20 @@ def _has(batch: Batch, name: str) -> bool:
 
 def _column(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) -> pa.Array:
     """Return one input column in its field's type; one of no type that we can read is left out."""
+    own = _Notes()
     try:
-        return _converted(batch, name, row, rules, notes)
-    except (pa.ArrowException, pl.exceptions.PolarsError):
-        column = batch.data.column(name)
+        column = _converted(batch, name, row, rules, own)
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        own, column = _Notes(), batch.data.column(name)
         raw = pl.Series([str(value) for value in column], dtype=pl.String)
         present = pl.Series(column.is_valid())
-        notes.counts[row.name, PRESENT] += int(present.sum())
-        notes.reject(raw, present, row, f"{column.type} can't be read as {row.type}")
-        return pa.nulls(len(column), ARROW[row.type])
+        own.counts[row.name, PRESENT] += int(present.sum())
+        own.reject(raw, present, row, f"{column.type} can't be read as {row.type}")
+        column = pa.nulls(len(column), ARROW[row.type])
+    notes.rejects += own.rejects
+    notes.counts += own.counts
+    notes.seen += own.seen
+    return column
 
 
 def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) -> pa.Array:
@@ -115,11 +124,8 @@ def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes)
         text = _text(column, row, notes)
         return text if structures is None else _with_structures(text, structures, row)
     values = as_series(column).alias(name)
-    if structures is not None:
-        reason = f"a list or an object, no {row.type}"
-        notes.reject(structures, structures.is_not_null(), row, reason)
     if row.type == "time" and rules.time_unit is None:
-        notes.seen = times.seen(values)
+        notes.seen.append(times.seen(values))
     typed = coerce.typed(values, row.type, rules.time_unit or "s", rules.timezone)
     filled = ~values.str.contains(_BLANK) if values.dtype == pl.String else values.is_not_null()
     notes.counts[row.name, PRESENT] += int(filled.sum())
@@ -147,6 +153,7 @@ def _checked(column: pa.Array) -> pa.Array:
     if coerce.is_text(column.type):
         return column.cast(pa.large_binary()).cast(pa.large_string())
     if pa.types.is_nested(column.type):
+        column = column.cast(coerce.textual(column.type))
         column.validate(full=True)
     return column
 
@@ -164,11 +171,19 @@ def _valid_only(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
 
 def _is_valid(value: pa.Scalar) -> bool:
     try:
-        found = value.as_py()
-        if isinstance(found, bytes):
-            found.decode()
+        return _is_decodable(value.as_py())
     except UnicodeDecodeError:
         return False
+
+
+def _is_decodable(value: object) -> bool:
+    match value:
+        case bytes():
+            value.decode()
+        case list():
+            return all(map(_is_decodable, value))
+        case dict():
+            return all(map(_is_decodable, value.values()))
     return True
 
 
@@ -201,6 +216,8 @@ def _raw(values: pl.Series) -> pl.Series:
         return values
     if isinstance(values.dtype, pl.List | pl.Array | pl.Struct):
         return apply(values, literal.expression(pl.col(""), values.dtype))
+    if isinstance(values.dtype, pl.Datetime):  # beyond the calendar it has no text
+        return values.to_physical().cast(pl.String)
     return values.cast(pl.String)
 
 
@@ -226,18 +243,22 @@ def _count_times(columns: Columns, height: int, notes: _Notes) -> None:
 
 def _usable(columns: Columns, batch: Batch, notes: _Notes) -> Conformed:
     """Take out the rows without any usable field."""
-    height = len(batch.ordinals)
     used = [pl.Series(decoded(c).is_valid()) for c in columns.values()]
-    usable = reduce(lambda a, b: a | b, used, pl.repeat(False, height, eager=True))
-    rejected = pl.concat(notes.rejects)
-    ids = columns.get("eventId")
+    nowhere = pl.repeat(False, len(batch.ordinals), eager=True)
+    usable = reduce(or_, used, nowhere)
+    rejected = placed(pl.concat(notes.rejects), batch.ordinals, columns.get("eventId"))
+    ordinals = batch.ordinals
     if not usable.all():
-        rows = (~usable).arg_true()
-        raw = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
-        reason = "no usable field"
-        rejected = pl.concat([rejected, rejects("row", rows, field=None, reason=reason, raw=raw)])
-    rejected = placed(rejected, batch.ordinals, ids)
-    if not usable.all():
+        rejected = pl.concat([rejected, _unusable(batch, ordinals.filter(~usable))])
         columns = {name: column.filter(usable.to_arrow()) for name, column in columns.items()}
-    ordinals = batch.ordinals.filter(usable)
-    return Conformed(columns, ordinals, rejected, +notes.counts, notes.seen)
+        ordinals = ordinals.filter(usable)
+    return Conformed(columns, ordinals, rejected, +notes.counts, tuple(notes.seen))
+
+
+def _unusable(batch: Batch, ordinals: pl.Series) -> pl.DataFrame:
+    """Return the rejects of rows, with what the source says of them."""
+    origin = pl.DataFrame({"ordinal": ordinals})
+    if batch.origin is not None:
+        origin = batch.origin(ordinals)
+    told = origin.with_columns(kind=pl.lit("row"), reason=pl.lit("no usable field"))
+    return pl.concat([no_rejects(), told], how="diagonal").select(REJECTS.names())

@@ -43,7 +43,7 @@ class Converted:
     """Events read: rows, and rows that could not be read."""
     rejects: pl.DataFrame
     counts: Counts
-    seen: times.Seen
+    seen: tuple[times.Seen, ...]
     text_bytes: int
     done: float
 

@@ -282,7 +282,7 @@ def _previewed(
     local = fetch(source, folder, connect)
     for chunk in open_source(local.path, source.url, Limits()).chunks:
         converted = convert(chunk, _converter(config))
-        times.check_unit([converted.seen])
+        times.check_unit(converted.seen)
         if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
             log.warning("%s: %d rows can't be read and are left out", source.url, rejected)
         for one in converted.slices:

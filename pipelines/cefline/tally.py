@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from math import floor
 
 import polars as pl
 
@@ -13,7 +14,6 @@ from cefline.errors import TooManyRejectsError
 from cefline.pack import Slice
 from cefline.records import Counts
 from cefline.values import MaxRejects
-from cefline_schemas.timeline import TIME_SAMPLE
 
 MAX_REPLACED = 10_000
 """So many replaced values of a source are kept in their original form; the others are counted."""
@@ -50,19 +50,17 @@ def tallied(
         SourceError: the numbers in `eventTime` are no seconds.
     """
     seen: list[times.Seen] = []
-    numbers = 0
     for batch in batches:
-        if numbers < TIME_SAMPLE:
-            seen.append(batch.seen)
-            numbers += len(batch.seen.beyond)
-            if numbers >= TIME_SAMPLE:
+        if not times.is_enough(seen):
+            seen += batch.seen
+            if times.is_enough(seen):
                 times.check_unit(seen)
         _count(batch, tally)
         keep(_bounded(batch.rejects, tally))
         for one in batch.slices:
             tally.delivered += len(one.lines)
             yield one
-    if numbers < TIME_SAMPLE:
+    if not times.is_enough(seen):
         times.check_unit(seen)
     if tally.read != tally.delivered + tally.rejected:
         message = f"{tally.read} events read, but {tally.delivered} and {tally.rejected}"
@@ -75,7 +73,7 @@ def check_rejects(tally: Tally, allowed: MaxRejects) -> None:
     Raises:
         TooManyRejectsError: too many rows, or most values of a field.
     """
-    most = max(allowed.rows, int(allowed.share * tally.read))
+    most = max(allowed.rows, floor(allowed.share * tally.read + 1e-9))  # 0.29 of 100 is 29
     if tally.rejected > most:
         message = f"{tally.rejected} of {tally.read} rows rejected, {_most_often(tally)}"
         hint = f"Look at them in the state's rejects/; at most {most} are allowed (--max-rejects)"
@@ -99,7 +97,7 @@ def _count(batch: Converted, tally: Tally) -> None:
 def _bounded(rejects: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     """Leave out replaced values above the bound; they are counted already."""
     replaced = rejects["kind"] == "replaced"
-    left = MAX_REPLACED - (tally.rejects_of("replaced") - int(replaced.sum()))
+    left = max(MAX_REPLACED - tally.rejects_of("replaced") + int(replaced.sum()), 0)
     return rejects.filter(~replaced | (replaced.cum_sum() <= left)) if replaced.any() else rejects
 
 

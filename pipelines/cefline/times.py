@@ -23,12 +23,9 @@ class Seen:
 
     beyond: pl.Series
     """For each number, in row order: whether it is too great for seconds (Boolean)."""
-    column: str = ""
+    column: str
     sample: str | None = None
     """The first number that is."""
-
-
-NOTHING_SEEN = Seen(pl.Series(dtype=pl.Boolean))
 
 
 def micros(values: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
@@ -57,7 +54,7 @@ def micros(values: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
 def seen(values: pl.Series) -> Seen:
     """Return what a column's numbers tell of their unit."""
     if values.dtype != pl.String and not values.dtype.is_numeric():
-        return NOTHING_SEEN
+        return Seen(pl.Series(dtype=pl.Boolean), values.name)
     texts = values.str.strip_chars() if values.dtype == pl.String else values
     numbers = texts.cast(pl.Float64, strict=False)
     numbers = numbers.set(~numbers.is_finite(), None)
@@ -67,17 +64,30 @@ def seen(values: pl.Series) -> Seen:
     return Seen(beyond.drop_nulls(), values.name, sample)
 
 
+def is_enough(batches: Sequence[Seen]) -> bool:
+    """Whether 10,000 numbers of each column have been seen."""
+    return bool(batches) and all(len(b) >= TIME_SAMPLE for _, b in _by_column(batches).values())
+
+
 def check_unit(batches: Sequence[Seen]) -> None:
-    """Make sure that the first numbers of a source can be seconds.
+    """Make sure that the first numbers of each column of a source can be seconds.
 
     Raises:
         SourceError: more than half of the first 10,000 are too great.
     """
-    beyond = pl.concat([NOTHING_SEEN.beyond, *(b.beyond for b in batches)]).head(TIME_SAMPLE)
-    if beyond.sum() * 2 > len(beyond):
-        first = next(batch for batch in batches if batch.sample is not None)
-        message = f"the numbers in {first.column} are no seconds, {first.sample} for one"
-        raise SourceError(message, hint="Say what they are: --time-unit ms, us or ns (or s)")
+    for column, (sample, beyond) in _by_column(batches).items():
+        if beyond.head(TIME_SAMPLE).sum() * 2 > min(len(beyond), TIME_SAMPLE):
+            message = f"the numbers in {column} are no seconds, {sample} for one"
+            raise SourceError(message, hint="Say what they are: --time-unit ms, us or ns (or s)")
+
+
+def _by_column(batches: Sequence[Seen]) -> dict[str, tuple[str | None, pl.Series]]:
+    """Return the first sample and all that was seen of each column."""
+    columns: dict[str, tuple[str | None, pl.Series]] = {}
+    for batch in batches:
+        sample, beyond = columns.get(batch.column, (None, batch.beyond.clear()))
+        columns[batch.column] = sample or batch.sample, beyond.append(batch.beyond)
+    return columns
 
 
 def _scaled(numbers: pl.Series, per_second: int) -> pl.Series:

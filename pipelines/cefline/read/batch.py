@@ -22,6 +22,8 @@ class Batch:
     there. JSON has its values as text, and text that looks like a list must stay text."""
     typed: bool = True
     """Whether the values have the source's types: those of JSON are all read as text."""
+    origin: Callable[[pl.Series], pl.DataFrame] | None = None
+    """JSON only: ordinals to their `ordinal`, `line`, `offset` and `raw` bytes."""
     rejects: pl.DataFrame = field(default_factory=no_rejects)
     """Rows that could not be read; they are not in `data`."""
     counts: Counts = field(default_factory=Counts)

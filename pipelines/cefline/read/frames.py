@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import polars as pl
+
 from cefline.errors import SourceError
 
 MAX_OBJECT = 256 << 20
@@ -71,9 +73,7 @@ def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Line
             yield Lines(b"\n".join([*elements, b""]), first, offsets)
             first, at = first + len(ends), ends[-1][1]
         if closed:
-            _refuse_rest(
-                window[closed:], read, f"{url}: after the JSON array, element {first - 1},"
-            )
+            _refuse_rest(window[closed:], read, f"{url}: after the JSON array")
             return
         _refuse_long(len(window) - at, f"{url}: the element at byte {start + at}")
         # What is left over doubles at most, so that a long element is not scanned over and over.
@@ -82,6 +82,20 @@ def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Line
             message = f"{url}: the JSON array breaks off or is broken at element {first}, byte {start + at}"  # noqa: E501 - one text
             raise SourceError(message, hint="Export or copy it again")
         window, start, at = window[at:] + more, start + at, 0
+
+
+def origin(ordinals: pl.Series, lines: Lines) -> pl.DataFrame:
+    """Return `ordinal`, `line` (from 1), `offset` and `raw` bytes (without LF) of some lines."""
+    split = lines.text.removesuffix(b"\n").split(b"\n")
+    offsets = pl.Series(lines.offsets, dtype=pl.Int64)
+    if len(offsets) < len(split):
+        lengths = pl.Series([len(line) + 1 for line in split], dtype=pl.Int64)
+        offsets = lengths.cum_sum() - lengths + lines.offsets[0]
+    places = ordinals - lines.first
+    raw = pl.Series([split[place] for place in places], dtype=pl.Binary)
+    return pl.DataFrame(
+        {"ordinal": ordinals, "line": ordinals + 1, "offset": offsets.gather(places), "raw": raw}
+    )
 
 
 def bounded(framed: Iterable[Lines], rows: int) -> Iterator[Lines]:

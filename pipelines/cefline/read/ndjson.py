@@ -4,6 +4,9 @@ polars reads every value as text, which is fast and can't fail on mixed types, b
 value was. So a line that holds a list, an object, a boolean or a float where text is expected is
 read again by the standard library's parser; so is one with a surrogate escape (polars makes NUL of
 a lone one), and one that polars refuses.
+
+Of coercions, those are counted that change a value's text: whether a number stood in quotes is not
+known of the lines that are not looked at.
 """
 
 import io
@@ -11,6 +14,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 import pyarrow as pa
@@ -18,7 +22,7 @@ import pyarrow as pa
 from cefline.errors import SourceError
 from cefline.literal import float_text
 from cefline.read.batch import Batch
-from cefline.read.frames import Lines
+from cefline.read.frames import Lines, origin
 from cefline.records import REJECTS, REPLACED, Counts, no_rejects, printable, rejects
 from cefline_schemas.timeline import BY_NAME, CANONICAL
 
@@ -29,6 +33,11 @@ _ESCAPED = r"""\\u[dD][89a-fA-F]|\\u00[2-7][0-9a-fA-F]\w*"\s*:"""  # surrogates;
 _MAYBE = rf'{_ESCAPED}|[^\\]"{_NOT_TEXT}'  # any name: four times as fast as all names
 _SUSPICIOUS = rf'{_ESCAPED}|"(?:{"|".join(_TEXT_NAMES)})"{_NOT_TEXT}'
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+MAX_DEPTH = 200
+"""A line that nests deeper is a reject: how deep Python can go differs between its versions."""
+
 _LONGEST_INT = 4_000
 """Digits of an integer; the standard library refuses to read longer ones."""
 
@@ -44,7 +53,7 @@ def load(lines: Lines, url: str) -> Batch:
         return _load_checked(lines, url)
     try:
         return _load_sound(frame, lines)
-    except RecursionError:  # polars reads deeper nesting than we can
+    except (ValueError, RecursionError):  # polars reads what we don't: deeper nesting, say
         return _load_checked(lines, url)
 
 
@@ -54,7 +63,7 @@ def _load_sound(frame: pl.DataFrame, lines: Lines) -> Batch:
     if frame.height != len(texts):  # blank lines are no events
         filled = texts.str.strip_chars(" \t\r") != ""
         texts, ordinals = texts.filter(filled), ordinals.filter(filled)
-    return _batch(frame, texts, ordinals, _suspicious(frame, texts), no_rejects())
+    return _batch(lines, frame, texts, ordinals, no_rejects())
 
 
 def unknown_names(text: bytes, lines: int = 100) -> tuple[str, ...]:
@@ -79,13 +88,7 @@ def _load_checked(lines: Lines, url: str) -> Batch:
     sound = reasons.is_null()
     texts = pl.Series("line", split, pl.Binary).filter(sound).cast(pl.String)
     frame = _parsed("\n".join(texts.to_list()).encode())
-    suspicious = pl.int_range(len(texts), eager=True)  # sound, but not for polars: 1e400, say
-    if frame is None:
-        frame = pl.DataFrame(schema=_TEXTS).clear(len(texts))
-    else:
-        suspicious = _suspicious(frame, texts)
-    bad = _bad(lines, split, ordinals, reasons)
-    return _batch(frame, texts, ordinals.filter(sound), suspicious, bad)
+    return _batch(lines, frame, texts, ordinals.filter(sound), _bad(lines, reasons))
 
 
 def _trouble(line: bytes) -> str | None:
@@ -93,24 +96,17 @@ def _trouble(line: bytes) -> str | None:
     if not line.strip():
         return ""
     try:
-        json.dumps(_object(line))  # as deep as it will have to be written
+        _object(line)
     except (ValueError, RecursionError) as err:
         return f"no JSON object: {err}"
     return None
 
 
-def _bad(lines: Lines, split: list[bytes], ordinals: pl.Series, reasons: pl.Series) -> pl.DataFrame:
-    offsets = pl.Series(lines.offsets)
-    if len(offsets) < len(split):
-        lengths = pl.Series([len(line) + 1 for line in split])
-        offsets = lengths.cum_sum() - lengths + lines.offsets[0]
-    frame = pl.DataFrame(
-        {"ordinal": ordinals, "offset": offsets, "reason": reasons, "raw": split},
-        schema_overrides={"raw": pl.Binary},
-    )
-    bad = frame.filter(pl.col("reason") != "").with_columns(
-        kind=pl.lit("row"), line=pl.col("ordinal") + 1
-    )
+def _bad(lines: Lines, reasons: pl.Series) -> pl.DataFrame:
+    """Return the rejects of lines that have a reason."""
+    every = pl.int_range(lines.first, lines.first + len(reasons), eager=True)
+    bad = origin(every, lines).with_columns(reason=reasons, kind=pl.lit("row"))
+    bad = bad.filter(pl.col("reason") != "")
     return pl.concat([no_rejects(), bad], how="diagonal").select(REJECTS.names())
 
 
@@ -131,27 +127,32 @@ def _suspicious(frame: pl.DataFrame, lines: pl.Series) -> pl.Series:
 
 
 def _batch(
-    frame: pl.DataFrame,
-    lines: pl.Series,
+    lines: Lines,
+    frame: pl.DataFrame | None,
+    texts: pl.Series,
     ordinals: pl.Series,
-    suspicious: pl.Series,
     bad: pl.DataFrame,
 ) -> Batch:
-    if suspicious.is_empty():
-        return Batch(_present(frame), ordinals, typed=False, rejects=bad)
-    found = _by_line(lines.gather(suspicious), suspicious)
-    texts = pl.DataFrame(found.texts, _TEXTS)
-    structures = pl.DataFrame(found.structures, _TEXTS)
-    frame = frame.with_columns(frame[n].scatter(suspicious, texts[n]) for n in _TEXTS)
-    nested = frame.clear(frame.height)
-    nested = nested.with_columns(nested[n].scatter(suspicious, structures[n]) for n in _TEXTS)
-    rejected = pl.concat([bad, *found.replaced])
+    if frame is None:  # sound, but not for polars: 1e400, say
+        frame = pl.DataFrame(schema=_TEXTS).clear(len(texts))
+        suspicious = pl.int_range(len(texts), eager=True)
+    else:
+        suspicious = _suspicious(frame, texts)
+    found = _by_line(texts.gather(suspicious), suspicious)
+    nested = None
+    if len(suspicious):
+        values = pl.DataFrame(found.texts, _TEXTS)
+        structures = pl.DataFrame(found.structures, _TEXTS)
+        frame = frame.with_columns(frame[n].scatter(suspicious, values[n]) for n in _TEXTS)
+        nested = frame.clear(frame.height)
+        nested = nested.with_columns(nested[n].scatter(suspicious, structures[n]) for n in _TEXTS)
     return Batch(
-        _present(frame, nested),
+        _present(frame, *([] if nested is None else [nested])),
         ordinals,
         nested,
         typed=False,
-        rejects=rejected,
+        origin=partial(origin, lines=lines),
+        rejects=pl.concat([bad, *found.replaced]),
         counts=found.counts,
     )
 
@@ -189,11 +190,15 @@ def _nothing(height: int) -> dict[str, list[str | None]]:
 
 def _take(found: _Found, place: int, row: int, name: str, value: object) -> None:
     canonical = BY_NAME[CANONICAL[name]]
-    if isinstance(value, list | dict):
+    kept, backslash = found.texts, "\\"
+    if isinstance(value, str):
+        text = value
+    elif canonical.type not in {"text", "list"}:
+        text = json.dumps(value)  # as polars has it; `conform` says whether it fits
+    elif isinstance(value, list | dict):
         text, kept, backslash = json.dumps(value, ensure_ascii=False), found.structures, r"\\"
     else:
         text = float_text(value) if isinstance(value, float) else str(value)
-        kept, backslash = found.texts, "\\"
     shown = _SURROGATE.sub(lambda m: f"{backslash}u{ord(m[0]):04x}", text)
     kept[name][place] = shown
     if shown != text:
@@ -202,17 +207,31 @@ def _take(found: _Found, place: int, row: int, name: str, value: object) -> None
         record = rejects("replaced", pl.Series([row]), field=canonical.name, reason=reason, raw=raw)
         found.replaced.append(record)
         found.counts[canonical.name, REPLACED] += len(_SURROGATE.findall(text))
-    if not isinstance(value, str) and canonical.type == "text":
+    # An integer's text is the number itself: lines with nothing else are not looked at.
+    integer = isinstance(value, int) and not isinstance(value, bool)
+    if canonical.type == "text" and not isinstance(value, str) and not integer:
         found.counts[canonical.name, "coerced"] += 1
 
 
 def _object(line: str | bytes) -> dict[str, object]:
     text = line.decode() if isinstance(line, bytes) else line
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        message = f"nested more than {MAX_DEPTH} deep"
+        raise ValueError(message)
     value = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=_constant)
     if not isinstance(value, dict):
         message = f"a {type(value).__name__}"
         raise ValueError(message)  # noqa: TRY004 - what every caller handles
     return value
+
+
+def _depth(text: str) -> int:
+    """Return how deep text nests, whatever this Python could parse."""
+    depth = deepest = 0
+    for sign in _BRACKET_OR_STRING.findall(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(sign, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _int(text: str) -> int | str:
