@@ -224,6 +224,8 @@ def _raw(values: pl.Series) -> pl.Series:
 def _merged(first: pa.Array, other: pa.Array, row: Field, notes: _Notes) -> pa.Array:
     """Return the standard's column, and its alias where that has no value."""
     a, b = as_series(first), as_series(other)
+    if not (a.is_null() & b.is_not_null()).any() and not (a != b).any():
+        return first
     reason = f"another name of {row.name} that differs from it"
     notes.reject(b, a.is_not_null() & b.is_not_null() & (a != b), row, reason)
     merged = a.zip_with(a.is_not_null(), b)
@@ -243,7 +245,7 @@ def _count_times(columns: Columns, height: int, notes: _Notes) -> None:
 
 def _usable(columns: Columns, batch: Batch, notes: _Notes) -> Conformed:
     """Take out the rows without any usable field."""
-    used = [pl.Series(decoded(c).is_valid()) for c in columns.values()]
+    used = [as_series(c).is_not_null() for c in columns.values()]
     nowhere = pl.repeat(False, len(batch.ordinals), eager=True)
     usable = reduce(or_, used, nowhere)
     rejected = placed(pl.concat(notes.rejects), batch.ordinals, columns.get("eventId"))

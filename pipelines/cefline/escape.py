@@ -4,7 +4,8 @@ The rules are in `cefline_schemas.cef`. Only values that hold something to escap
 the search for unsafe characters begins with a cheap look: most values are printable ASCII.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import polars as pl
 import pyarrow as pa
@@ -21,6 +22,16 @@ class Escaped:
     text: pa.LargeStringArray
     replaced: pl.Series | None
     """Number of replaced characters of each value (UInt32); None where there are none at all."""
+    bidi: pl.Series | None = None
+    """Number of bidi controls of each value (UInt32), which are kept; None likewise."""
+
+    def spread(self, indices: pl.Series) -> Self:
+        """Return what was found in a dictionary, by index."""
+        return replace(
+            self,
+            replaced=None if self.replaced is None else self.replaced.gather(indices),
+            bidi=None if self.bidi is None else self.bidi.gather(indices),
+        )
 
 
 def escape(text: pl.Series, escapes: cef.Escapes) -> Escaped:
@@ -67,15 +78,22 @@ def _make_visible(text: pa.LargeStringArray, escapes: cef.Escapes) -> Escaped:
     if odd.is_empty():
         return Escaped(text, None)
     values = pl.Series(text)
-    found = values.gather(odd).str.count_matches(cef.UNSAFE)
-    unsafe = odd.filter(found > 0)
-    if unsafe.is_empty():
-        return Escaped(text, None)
+    suspects = values.gather(odd)
+    bidi = _counted(suspects, odd, cef.BIDI, len(text))
+    replaced = _counted(suspects, odd, cef.UNSAFE, len(text))
+    if replaced is None:
+        return Escaped(text, None, bidi)
+    unsafe = (replaced > 0).arg_true()
     shown = values.gather(unsafe)
     for character in shown.str.extract_all(cef.UNSAFE).explode().unique().sort():
         visible = escapes[0][1] + f"u{ord(character):04x}"
         shown = shown.str.replace_all(character, visible, literal=True)
-    counts = pl.repeat(0, len(text), dtype=pl.UInt32, eager=True).scatter(
-        unsafe, found.filter(found > 0)
-    )
-    return Escaped(as_text(values.scatter(unsafe, shown)), counts)
+    return Escaped(as_text(values.scatter(unsafe, shown)), replaced, bidi)
+
+
+def _counted(suspects: pl.Series, rows: pl.Series, pattern: str, height: int) -> pl.Series | None:
+    """Count what matches in some rows; None where nothing does."""
+    found = suspects.str.count_matches(pattern)
+    if not found.sum():
+        return None
+    return pl.repeat(0, height, dtype=pl.UInt32, eager=True).scatter(rows, found)

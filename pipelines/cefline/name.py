@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cefline.escape import escape
-from cefline.records import Columns, apply, as_series, as_text
+from cefline.records import Columns, apply, as_series
 from cefline_schemas import cef
 
 
@@ -35,8 +36,16 @@ def name(columns: Columns, rows: int) -> Named:
     said = (typed == raw) & (typed != fallback) & ~raw.str.contains(r"""^[\s"']|[\s"']$""")
     return Named(
         typed.zip_with(typed.is_not_null(), fallback),
-        as_text(raw.set(said.fill_null(value=False), None)),
+        _without(columns["type"], said.fill_null(value=False)),
     )
+
+
+def _without(column: pa.Array, rows: pl.Series) -> pa.Array:
+    """Return a column with null in some rows; of a dictionary, only the indices change."""
+    if isinstance(column, pa.DictionaryArray):
+        indices = pc.if_else(rows.to_arrow(), pa.scalar(None, column.indices.type), column.indices)
+        return pa.DictionaryArray.from_arrays(indices, column.dictionary)
+    return pc.if_else(rows.to_arrow(), pa.scalar(None, column.type), column)
 
 
 def fallback_name(columns: Columns, rows: int) -> pl.Series:

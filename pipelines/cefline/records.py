@@ -77,8 +77,10 @@ def placed(rejected: pl.DataFrame, ordinals: pl.Series, ids: pa.Array | None) ->
 
 
 def as_series(column: pa.Array) -> pl.Series:
-    """Return an Arrow column as a series, dictionaries decoded."""
-    return pl.Series(decoded(column))
+    """Return an Arrow column as a series; a dictionary's values are shared, not repeated."""
+    if isinstance(column, pa.DictionaryArray):
+        return pl.Series(column.dictionary).gather(pl.Series(column.indices))
+    return pl.Series(column)
 
 
 def decoded(column: pa.Array) -> pa.Array:

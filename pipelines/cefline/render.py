@@ -5,7 +5,7 @@ distinct value where a column is dictionary-encoded. The last join's buffer is t
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 
@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cefline.escape import escape, escape_constant
+from cefline.escape import Escaped, escape, escape_constant
 from cefline.name import name
 from cefline.records import (
     REPLACED,
@@ -59,8 +59,8 @@ class Rendered:
     """The lines of a batch, not yet joined."""
 
     fragments: list[pa.Array]
-    """Parts of the lines, large strings, plain or as a dictionary; the first has no nulls, the
-    others begin with the space that separates them."""
+    """The header, which has no nulls, and the pairs, each with a space before it: large strings,
+    plain or as a dictionary, however far it would expand."""
     lengths: pl.Series
     """Bytes of each line with its LF (Int64)."""
     rows: pl.Series
@@ -86,13 +86,15 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     for row in _keys(profile):
         column = columns.get(row.name)
         if column is not None and column.null_count < len(column):
-            pair, replaced = _pair(column, row)
+            pair, said = _pair(column, row)
             pairs.append(pair)
-            if replaced is not None:
-                rejected.append(_replaced(column, row, replaced))
-                counts[row.name, REPLACED] += int(replaced.sum())
-    lead, rest = _lead(_header(named.text, columns, profile), pairs)
-    return _bounded([lead, *rest], pl.concat(rejected), counts, profile.max_event)
+            if said.replaced is not None:
+                rejected.append(_replaced(column, row, said.replaced))
+                counts[row.name, REPLACED] += int(said.replaced.sum())
+            if said.bidi is not None:
+                counts[row.name, "bidi"] += int(said.bidi.sum())
+    header = _header(named.text, columns, profile)
+    return _bounded([header, *pairs], pl.concat(rejected), counts, profile.max_event)
 
 
 def _keys(profile: Profile) -> Iterator[Field]:
@@ -102,18 +104,19 @@ def _keys(profile: Profile) -> Iterator[Field]:
             yield _MICROSECONDS
 
 
-def _pair(column: pa.Array, row: Field) -> tuple[pa.Array, pl.Series | None]:
-    """Return `key=value` of each row (null where there is none), and how much was replaced."""
+def _pair(column: pa.Array, row: Field) -> tuple[pa.Array, Escaped]:
+    """Return ` key=value` of each row (null where there is none), and what was found in it."""
     if not isinstance(column, pa.DictionaryArray):
-        return _fragment(pl.Series(column), row)
-    text, replaced = _fragment(pl.Series(column.dictionary), row)
-    pair = pa.DictionaryArray.from_arrays(column.indices, text)
-    return pair, None if replaced is None else replaced.gather(pl.Series(column.indices))
+        said = _fragment(pl.Series(column), row)
+        return said.text, said
+    said = _fragment(pl.Series(column.dictionary), row)
+    pair = pa.DictionaryArray.from_arrays(column.indices, said.text)
+    return pair, said.spread(pl.Series(column.indices))
 
 
-def _fragment(values: pl.Series, row: Field) -> tuple[pa.LargeStringArray, pl.Series | None]:
+def _fragment(values: pl.Series, row: Field) -> Escaped:
     escaped = escape(apply(values, TEXT[row.type]), cef.EXTENSION_ESCAPES)
-    return _concat(f" {row.cado.prefix}", escaped.text), escaped.replaced
+    return replace(escaped, text=_concat(f" {row.cado.prefix}", escaped.text))
 
 
 def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame:
@@ -163,8 +166,9 @@ def _bounded(
     fragments: list[pa.Array], rejected: pl.DataFrame, counts: Counts, max_event: int
 ) -> Rendered:
     height = len(fragments[0])
-    lf = pl.repeat(1, height, dtype=pl.Int64, eager=True)
-    lengths = reduce(add, map(_length, fragments), lf)
+    pairs = reduce(add, map(_length, fragments[1:]), pl.repeat(0, height, eager=True))
+    lf_less_space = (pairs == 0).cast(pl.Int64)  # no space stands before the first pair
+    lengths = _length(fragments[0]) + pairs + lf_less_space
     rows = pl.int_range(height, dtype=pl.UInt32, eager=True)
     long = lengths > max_event
     if long.any():
@@ -198,8 +202,11 @@ def _cuts(lengths: pl.Series) -> Iterator[tuple[int, int]]:
 
 
 def _join(parts: list[pa.Array]) -> pa.LargeStringArray:
+    lead, rest = _lead(parts[0], parts[1:])
     end, nothing = (pa.scalar(text, pa.large_string()) for text in ("\n", ""))
-    return pc.binary_join_element_wise(*map(decoded, parts), end, nothing, null_handling="skip")
+    return pc.binary_join_element_wise(
+        *map(decoded, [lead, *rest]), end, nothing, null_handling="skip"
+    )
 
 
 def _concat(*parts: pa.Array | str) -> pa.LargeStringArray:

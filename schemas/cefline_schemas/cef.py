@@ -36,6 +36,9 @@ UNSAFE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]"
 last two have escapes), DEL, C1 with NEL, and the line and paragraph separators. They are written
 as visible `\\uXXXX`."""
 
+BIDI = r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+"""Characters that change the direction of text where it is shown: kept, and counted."""
+
 NAME_MAX_BYTES = 512
 """Limit of the header's Name (CEF Implementation Standard, header fields): bytes after escaping."""
 

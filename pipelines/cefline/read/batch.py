@@ -48,9 +48,19 @@ class Opened:
     chunks: Iterator[Chunk]
 
 
+EXPANSION_FREE = 1 << 30
+"""Up to so many bytes a source may expand to, however small it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of a batch."""
 
     rows: int = 32_768
     bytes: int = 12 << 20
+    json_bytes: int = 5 << 20
+    """Of JSON text, which takes more memory while it is parsed."""
+    expansion: int = 250
+    """So many times its size a source may expand to, once that is above 1 GiB."""
+    events_key: str = "events"
+    """The key of the array in a JSON object that holds all events."""

@@ -1,5 +1,6 @@
 """What a source is, by its content: the suffix of its name says nothing."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pyarrow as pa
 from isal import igzip, isal_zlib
 
 from cefline.errors import SourceError
-from cefline.read.batch import Chunk, Limits, Opened
+from cefline.read.batch import EXPANSION_FREE, Chunk, Limits, Opened
 from cefline.read.frames import Lines, bounded, of_array, of_ndjson
 from cefline.read.ndjson import load, unknown_names
 from cefline.read.parquet import open_parquet
@@ -52,26 +53,47 @@ def open_source(path: Path, url: str, limits: Limits) -> Opened:
 
 def _framed(path: Path, url: str, limits: Limits) -> Iterator[_Framed]:
     total = max(path.stat().st_size, 1)
-    with _text(path, url) as (read, stored):
+    with _text(path, url, limits.expansion) as (read, stored):
         beginning = read(_BEGINNING)
         if beginning.startswith(_BOM):
             beginning = beginning.replace(_BOM, b"   ", 1)  # blanks, so that offsets stay right
-        form, frame = _form(beginning, url)
-        framed = frame(_after(beginning, read), url, limits.bytes)
+        form, frame = _form(beginning, url, limits.events_key)
+        framed = frame(_after(beginning, read), url, limits.json_bytes)
         for lines in bounded(framed, limits.rows):
             yield _Framed(form, lines, stored() / total)
 
 
-def _form(beginning: bytes, url: str) -> tuple[str, Callable[[Read, str, int], Iterator[Lines]]]:
+def _form(
+    beginning: bytes, url: str, key: str
+) -> tuple[str, Callable[[Read, str, int], Iterator[Lines]]]:
     text = beginning.lstrip()
     if text.startswith(b"["):
         return "array", of_array
+    if before := _wrapping(beginning, key):
+        return "wrapped array", partial(of_array, before=before)
     if text.startswith(b"{") or not text:
         return "ndjson", of_ndjson
     what = "UTF-16 text" if beginning.startswith(_UTF16) else f"the bytes {beginning[:16]!r}"
     message = f"{url} is no timeline: it begins with {what}"
     hint = "Expected Parquet, or NDJSON or a JSON array in UTF-8, plain, gzip or zstd"
     raise SourceError(message, hint=hint)
+
+
+def _wrapping(beginning: bytes, key: str) -> bytes:
+    """Return what stands before the array of events in an object that wraps it, or nothing."""
+    pattern = rb'"' + re.escape(key.encode()) + rb'"\s*:\s*(?=\[)'
+    first, _, rest = beginning.partition(b"\n")
+    if not (match := re.search(pattern, beginning)) or (_is_object(first) and rest.strip()):
+        return b""  # not there, or one of several lines that each are an event
+    before = beginning[: match.end()]
+    return before if _is_object(before + b"0}") else b""
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _after(beginning: bytes, read: Read) -> Read:
@@ -81,7 +103,7 @@ def _after(beginning: bytes, read: Read) -> Read:
 
 
 @contextmanager
-def _text(path: Path, url: str) -> Iterator[tuple[Read, Callable[[], int]]]:
+def _text(path: Path, url: str, expansion: int) -> Iterator[tuple[Read, Callable[[], int]]]:
     """Open a file as a reader of its text, and a teller of its place in the stored bytes."""
     with path.open("rb") as stored:
         magic = stored.read(4)
@@ -93,11 +115,20 @@ def _text(path: Path, url: str) -> Iterator[tuple[Read, Callable[[], int]]]:
         else:
             text = stored
 
+        most = max(path.stat().st_size * expansion, EXPANSION_FREE)
+        total = 0
+
         def read(size: int) -> bytes:
+            nonlocal total
             try:
-                return bytes(text.read(size))
+                block = bytes(text.read(size))
             except _DAMAGED as err:  # type: ignore[misc]  # isal's error has no type
                 message = f"{url} is damaged or cut off near byte {stored.tell()}: {err}"
                 raise SourceError(message, hint="Export or copy it again") from err
+            total += len(block)
+            if total > most:
+                message = f"{url} expands to more than {expansion} times its size"
+                raise SourceError(message, hint="If that is right, raise max_expansion")
+            return block
 
         yield read, stored.tell

@@ -13,6 +13,7 @@ MAX_OBJECT = 256 << 20
 """A longer line or element fails the source: it is no timeline."""
 
 _BLANK = re.compile(rb"[\s,]*")
+_AFTER_ARRAY = 1 << 20
 _AFTER_SCALAR = frozenset(",] \t\r\n")
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
 
@@ -49,8 +50,12 @@ def of_ndjson(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lin
         yield Lines(bytes(pending), first, (offset,))
 
 
-def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lines]:
+def of_array(
+    read: Callable[[int], bytes], url: str, size: int, before: bytes = b""
+) -> Iterator[Lines]:
     """Yield the elements of a JSON array as lines, about `size` bytes at a time.
+
+    `before` is what stands before the array, in an object that wraps it.
 
     The memory it takes depends on `size` and on the longest element, not on the array.
 
@@ -58,7 +63,7 @@ def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Line
         SourceError: the array is broken or cut off, or an element longer than `MAX_OBJECT`.
     """
     window, start, first = read(size), 0, 0
-    at = window.index(b"[") + 1
+    at = window.index(b"[", len(before)) + 1
     while True:
         try:
             ends, closed = _elements(window, at)
@@ -73,7 +78,7 @@ def of_array(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Line
             yield Lines(b"\n".join([*elements, b""]), first, offsets)
             first, at = first + len(ends), ends[-1][1]
         if closed:
-            _refuse_rest(window[closed:], read, f"{url}: after the JSON array")
+            _refuse_rest(window[closed:], read, url, before)
             return
         _refuse_long(len(window) - at, f"{url}: the element at byte {start + at}")
         # What is left over doubles at most, so that a long element is not scanned over and over.
@@ -121,11 +126,19 @@ def _kept_ends(text: bytes) -> list[bytes]:
     return [*split, last] if last else split
 
 
-def _refuse_rest(rest: bytes, read: Callable[[int], bytes], where: str) -> None:
-    while not rest.strip() and (rest := read(1 << 16)):
-        continue
-    if rest.strip():
-        message = f"{where} there is more: {rest.strip()[:40]!r}"
+def _refuse_rest(rest: bytes, read: Callable[[int], bytes], url: str, before: bytes) -> None:
+    """Make sure that nothing is lost after the array: only what ends the object around it."""
+    rest = rest.lstrip()
+    while len(rest) < _AFTER_ARRAY and (more := read(_AFTER_ARRAY)):
+        rest = (rest + more).lstrip()
+    if before:
+        try:
+            json.loads(before + b"0" + rest)
+        except (ValueError, RecursionError) as err:
+            message = f"{url}: the object around the array of events is broken after it: {err}"
+            raise SourceError(message, hint="Export or copy it again") from err
+    elif rest:
+        message = f"{url}: after the JSON array there is more: {rest[:40]!r}"
         raise SourceError(message, hint="Expected one array, or one object a line without an array")
 
 

@@ -32,6 +32,7 @@ _NOT_TEXT = r"\s*:\s*(?:[\[{]|-?[0-9]+[.eE])"
 _ESCAPED = r"""\\u[dD][89a-fA-F]|\\u00[2-7][0-9a-fA-F]\w*"\s*:"""  # surrogates; names with escapes
 _MAYBE = rf'{_ESCAPED}|[^\\]"{_NOT_TEXT}'  # any name: four times as fast as all names
 _SUSPICIOUS = rf'{_ESCAPED}|"(?:{"|".join(_TEXT_NAMES)})"{_NOT_TEXT}'
+_KEY = r'[,{]\s*"[^"\\]*"\s*:'
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
@@ -49,12 +50,10 @@ def load(lines: Lines, url: str) -> Batch:
         SourceError: the source's last line is neither terminated nor readable: it was cut off.
     """
     frame = _parsed(lines.text)
-    if frame is None:
-        return _load_checked(lines, url)
     try:
-        return _load_sound(frame, lines)
+        return _load_checked(lines, url) if frame is None else _load_sound(frame, lines)
     except (ValueError, RecursionError):  # polars reads what we don't: deeper nesting, say
-        return _load_checked(lines, url)
+        return _load_checked(lines, url, block=1)
 
 
 def _load_sound(frame: pl.DataFrame, lines: Lines) -> Batch:
@@ -77,10 +76,15 @@ def unknown_names(text: bytes, lines: int = 100) -> tuple[str, ...]:
     return tuple(printable(name) for name in names if name not in CANONICAL)
 
 
-def _load_checked(lines: Lines, url: str) -> Batch:
-    """Look at every line of a chunk that polars refuses; let it parse those that are sound."""
+def _load_checked(lines: Lines, url: str, block: int = 64) -> Batch:
+    """Find the bad lines of a chunk that polars refuses; let it parse those that are sound.
+
+    Of the blocks of lines, those that polars refuses as well are looked at line by line; of blocks
+    of one line, all are.
+    """
     split = lines.text.removesuffix(b"\n").split(b"\n")
-    reasons = pl.Series([_trouble(line) for line in split], dtype=pl.String)
+    blocks = (split[start : start + block] for start in range(0, len(split), block))
+    reasons = pl.Series([r for some in blocks for r in _troubles(some)], dtype=pl.String)
     ordinals = pl.int_range(lines.first, lines.first + len(split), eager=True)
     if reasons[-1] and not lines.text.endswith(b"\n"):
         message = f"{url} ends in the middle of line {ordinals[-1] + 1}: {reasons[-1]}"
@@ -89,6 +93,12 @@ def _load_checked(lines: Lines, url: str) -> Batch:
     texts = pl.Series("line", split, pl.Binary).filter(sound).cast(pl.String)
     frame = _parsed("\n".join(texts.to_list()).encode())
     return _batch(lines, frame, texts, ordinals.filter(sound), _bad(lines, reasons))
+
+
+def _troubles(lines: list[bytes]) -> list[str | None]:
+    if len(lines) > 1 and _parsed(b"\n".join(lines)) is not None:
+        return [None if line.strip() else "" for line in lines]
+    return [_trouble(line) for line in lines]
 
 
 def _trouble(line: bytes) -> str | None:
@@ -118,12 +128,15 @@ def _parsed(text: bytes) -> pl.DataFrame | None:
 
 
 def _suspicious(frame: pl.DataFrame, lines: pl.Series) -> pl.Series:
+    """Return the rows of which polars can't tell what their values were."""
     booleans = pl.any_horizontal(pl.col(n).is_in(["true", "false"]) for n in _TEXT_NAMES)
-    rows = (
-        lines.str.contains(_MAYBE) | frame.select(booleans.fill_null(value=False)).to_series()
-    ).arg_true()
+    boolean = frame.select(booleans.fill_null(value=False)).to_series()
+    keys = lines.str.extract_all(_KEY)  # of equal ones polars takes the first, JSON the last
+    twice = keys.list.n_unique() < keys.list.len()
+    rows = (lines.str.contains(_MAYBE) | boolean).arg_true()
     maybe = lines.gather(rows)
-    return rows.filter(maybe.str.contains(_SUSPICIOUS) | maybe.str.contains(r":\s*[tf]"))
+    rows = rows.filter(maybe.str.contains(_SUSPICIOUS) | maybe.str.contains(r":\s*[tf]"))
+    return pl.concat([rows, twice.arg_true()]).unique().sort() if twice.any() else rows
 
 
 def _batch(
