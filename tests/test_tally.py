@@ -57,7 +57,7 @@ def batch(
 def run(*batches: Converted) -> tuple[Tally, int, list[pl.DataFrame]]:
     """Tally batches: what was counted, the lines that came, the rejects that were kept."""
     tally, kept = Tally(), list[pl.DataFrame]()
-    lines = sum(len(one.lines) for one in tallied(batches, tally, kept.append))
+    lines = sum(len(one.lines) for one in tallied(batches, tally, kept.append, 1 << 30))
     return tally, lines, kept
 
 

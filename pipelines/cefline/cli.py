@@ -19,7 +19,7 @@ from cefline.errors import CeflineError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cefline.config import Settings
+    from cefline.config import Config, Settings
     from cefline.progress import Progress
     from cefline.report import Report
 
@@ -148,6 +148,30 @@ def preview(source: str, count: int, file: Path | None, **options: Any) -> None:
 
 
 @commands.command()
+@click.argument("dest", required=False)
+@click.option("--delivery", default="", metavar="ID", help="Of this delivery only.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as one line of JSON, in full.")
+@_with_settings(["state"])
+def rejects(dest: str | None, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Show what could not be delivered to DEST as it was: rows, values, replaced characters."""
+    delivery, as_json = options.pop("delivery"), options.pop("as_json")
+    config = _settings(file, options).config
+    if dest:
+        config = _with_dest(config, dest)
+    if not config.dest:
+        message = "Give DEST, or set `dest` (or `bucket`) in the configuration."
+        raise click.UsageError(message)
+
+    from cefline.job import rejects as kept
+    from cefline.report import reject_text
+
+    for record in kept(config, delivery):
+        text = json.dumps(record, ensure_ascii=False) if as_json else reject_text(record)
+        if not _print(text):
+            break
+
+
+@commands.command()
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
 def fields(*, markdown: bool) -> None:
     """Show the field table: input names, types, CEF keys."""
@@ -175,10 +199,8 @@ def _settings(file: Path | None, options: dict[str, Any]) -> Settings:
     return load(given, os.environ, file)
 
 
-def _placed(settings: Settings, places: tuple[str, ...]) -> Any:  # noqa: ANN401 - a Config, which is not imported yet
+def _placed(settings: Settings, places: tuple[str, ...]) -> Config:
     from dataclasses import replace
-
-    from cefline.values import place
 
     config = settings.config
     if config.dest:
@@ -188,10 +210,18 @@ def _placed(settings: Settings, places: tuple[str, ...]) -> Any:  # noqa: ANN401
             "Give at least one SOURCE and DEST, or set `dest` (or `bucket`) in the configuration."
         )
         raise click.UsageError(message)
+    return replace(_with_dest(config, places[-1]), sources=places[:-1])
+
+
+def _with_dest(config: Config, dest: str) -> Config:
+    from dataclasses import replace
+
+    from cefline.values import place
+
     try:
-        return replace(config, sources=places[:-1], dest=place(places[-1]))
+        return replace(config, dest=place(dest))
     except ValueError as err:
-        message = f"DEST {places[-1]!r}: {err}"
+        message = f"DEST {dest!r}: {err}"
         raise click.UsageError(message) from err
 
 
@@ -231,8 +261,8 @@ def _disabled(settings: Settings, *, as_json: bool) -> None:
         click.echo(f"Nothing was done: enabled = false ({settings.origins['enabled']})")
 
 
-def _print(text: str) -> None:
-    _write(f"{text}\n".encode(errors="backslashreplace"))
+def _print(text: str) -> bool:
+    return _write(f"{text}\n".encode(errors="backslashreplace"))
 
 
 def _write(text: bytes | memoryview) -> bool:

@@ -39,6 +39,9 @@ class Config:
     max_rejects: values.MaxRejects = field(default_factory=lambda: values.MaxRejects(10, 0.001))
     max_partitions: int = 200
     max_event: int = 16 << 20
+    max_expansion: int = 250
+    events_key: str = "events"
+    allowed_sources: tuple[str, ...] = ()
     subseconds: bool = False
     time_unit: Unit | None = None
     timezone: str | None = None
@@ -82,6 +85,7 @@ _PLANNED = (
     "part_size",
     "compression",
     "max_event",
+    "events_key",
     "subseconds",
     "time_unit",
     "timezone",
@@ -182,6 +186,9 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "max_rejects": values.max_rejects,
     "max_partitions": values.count(1),
     "max_event": values.size,
+    "max_expansion": values.count(1),
+    "events_key": values.text,
+    "allowed_sources": values.names,
     "subseconds": values.truth,
     "time_unit": values.choice("s", "ms", "us", "ns"),
     "timezone": values.timezone,

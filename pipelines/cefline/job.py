@@ -30,7 +30,16 @@ from cefline.errors import (
 )
 from cefline.pack import TEXT_FORMAT, line_text, pack
 from cefline.progress import Progress, Silent
-from cefline.read import Limits, Local, Source, check_unchanged, fetch, find, open_source
+from cefline.read import (
+    EXPANSION_FREE,
+    Limits,
+    Local,
+    Source,
+    check_unchanged,
+    fetch,
+    find,
+    open_source,
+)
 from cefline.render import Profile
 from cefline.report import PartReport, Report, SourceReport, counted
 from cefline.tally import Tally, check_rejects, tallied
@@ -72,7 +81,7 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
         message = "there is no source" if config.dest else "there is no destination"
         raise UsageError(message, hint="cefline export SOURCE... DEST")
     connect = cache(partial(s3.connect, config.s3))
-    sources, missing = _found(config.sources, connect)
+    sources, missing = _found(config.sources, config.allowed_sources, connect)
     threads = config.threads or _cores()
     dest, state = _stores(config, connect)
     if not dry_run:
@@ -85,17 +94,32 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
 
 
 def _found(
-    names: tuple[str, ...], connect: Callable[[], s3fs.S3FileSystem]
+    names: tuple[str, ...], allowed: tuple[str, ...], connect: Callable[[], s3fs.S3FileSystem]
 ) -> tuple[list[Source], list[SourceReport]]:
     """Return the sources that the names stand for, each once, and the names that stand for none."""
     found: dict[str, Source] = {}
     missing = []
     for name in names:
         try:
-            found.update({source.url: source for source in find([name], connect)})
+            sources = find([name], connect)
+            _check_allowed(sources, allowed)
+            found.update({source.url: source for source in sources})
         except CeflineError as err:
             missing.append(SourceReport(name, "failed", error=err))
     return list(found.values()), missing
+
+
+def _check_allowed(sources: list[Source], allowed: tuple[str, ...]) -> None:
+    """Make sure that sources come from where they may.
+
+    Raises:
+        ConfigError: one lies below none of the places allowed.
+    """
+    folders = [f"{place.rstrip('/')}/" for place in allowed]
+    for source in sources:
+        if folders and not any(source.url.startswith(folder) for folder in folders):
+            message = f"{source.url} lies below none of the places allowed"
+            raise ConfigError(message, hint=f"allowed_sources = {', '.join(allowed)}")
 
 
 def _cores() -> int:
@@ -169,7 +193,7 @@ def _deliver(source: Source, run: _Run, folder: Path) -> SourceReport:
     if not run.dry_run:
         deliver.check_turn(run.state, delivery)
     config, notes = _planned(run, delivery)
-    opened = open_source(local.path, source.url, Limits())
+    opened = open_source(local.path, source.url, _limits(config))
     tally, rejects = Tally(), folder / "rejects.ndjson"
     report = SourceReport(
         source.url, "converted", opened.format, delivery, tally, opened.unknown, notes=notes
@@ -177,21 +201,35 @@ def _deliver(source: Source, run: _Run, folder: Path) -> SourceReport:
 
     converted = partial(convert, converter=_converter(config))  # conform, render
     batches = in_order(run.pool, converted, opened.chunks, run.threads)
-    slices = tallied(_shown(batches, run), tally, partial(deliver.spill, path=rejects))
+    spill = partial(deliver.spill, path=rejects, source=source.url)
+    most = max(source.size * config.max_expansion, EXPANSION_FREE)
+    slices = tallied(_shown(batches, run), tally, spill, most)
     pieces = pack(slices, config.part_size, config.max_partitions)
-    parts = deliver.stage(pieces, folder, config.compression, config.compression_level, run.pool)
-
-    check_unchanged(local)
-    if not run.dry_run:
-        kept = deliver.keep_rejects(run.state, delivery, rejects)
-        report = replace(report, reject_objects=tuple(kept))
     try:
+        parts = deliver.stage(
+            pieces, folder, config.compression, config.compression_level, run.pool
+        )
+        check_unchanged(local)
         check_rejects(tally, config.max_rejects)
     except TooManyRejectsError as err:
+        report = _with_rejects(report, rejects, run)
         return replace(report, outcome="failed", error=err.about(source.url))
+    report = _with_rejects(report, rejects, run)
     if run.dry_run:
         return replace(report, parts=tuple(_would_be(part, run) for part in parts))
     return _publish(local, parts, config, run, report)
+
+
+def _with_rejects(report: SourceReport, rejects: Path, run: _Run) -> SourceReport:
+    """Keep the rejects of a source in the state."""
+    if run.dry_run:
+        return report
+    kept = deliver.keep_rejects(run.state, report.delivery, rejects)
+    return replace(report, reject_objects=tuple(kept))
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(expansion=config.max_expansion, events_key=config.events_key)
 
 
 def _known(source: Source, delivery: str, run: _Run) -> SourceReport:
@@ -257,6 +295,17 @@ def _publish(
     return replace(report, outcome="delivered", parts=tuple(parts_out))
 
 
+def rejects(config: Config, delivery: str = "") -> Iterator[dict[str, object]]:
+    """Yield the rejects that the state of a destination keeps, of one delivery or of all.
+
+    Raises:
+        CeflineError: the state can't be read.
+    """
+    connect = cache(partial(s3.connect, config.s3))
+    _, state = _stores(config, connect)
+    yield from deliver.kept_rejects(state, delivery)
+
+
 def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
     """Yield the text of the first lines of the sources that a name stands for; write nothing.
 
@@ -280,7 +329,7 @@ def _previewed(
     source: Source, config: Config, folder: Path, connect: Callable[[], s3fs.S3FileSystem]
 ) -> Iterator[pa.LargeStringArray]:
     local = fetch(source, folder, connect)
-    for chunk in open_source(local.path, source.url, Limits()).chunks:
+    for chunk in open_source(local.path, source.url, _limits(config)).chunks:
         converted = convert(chunk, _converter(config))
         times.check_unit(converted.seen)
         if rejected := converted.rejects.filter(pl.col("kind") == "row").height:

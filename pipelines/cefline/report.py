@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cefline.conform import PRESENT
 from cefline.errors import CeflineError, worst
-from cefline.records import REPLACED
+from cefline.records import REPLACED, printable
 from cefline.tally import Tally
 from cefline.values import size_text
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cefline.records import Counts
+
+_SHOWN = 200
+"""Characters of a raw value that are shown."""
 
 Outcome = Literal["delivered", "converted", "known", "failed"]
 """`converted` is what a dry run ends in; `known` was delivered before."""
@@ -175,3 +178,17 @@ def _source_lines(source: SourceReport) -> Iterator[str]:
         told = (f"{count:,} {kind}" for kind, count in kinds.items() if kind != REPLACED)
         if text := ", ".join(told):
             yield f"  {name}: {text}"
+
+
+def reject_text(record: dict[str, Any]) -> str:
+    """Return a reject for people, on one line; nothing in it can steer a terminal."""
+    place = f"line {record['line']}" if "line" in record else f"row {record.get('ordinal', 0) + 1}"
+    raw = record.get("raw", record.get("raw_base64", ""))
+    said = (
+        f"{record['kind']:8}",
+        f"{record['source']}, {place}",
+        record.get("field") or "",
+        record["reason"],
+        raw if len(raw) <= _SHOWN else f"{raw[:_SHOWN]}...",
+    )
+    return printable(": ".join(filter(None, said)))

@@ -10,13 +10,17 @@ import polars as pl
 from cefline import times
 from cefline.conform import PRESENT
 from cefline.convert import Converted
-from cefline.errors import TooManyRejectsError
+from cefline.errors import SourceError, TooManyRejectsError
 from cefline.pack import Slice
 from cefline.records import Counts
 from cefline.values import MaxRejects
 
 MAX_REPLACED = 10_000
 """So many replaced values of a source are kept in their original form; the others are counted."""
+
+
+HOPELESS = 100_000
+"""With so many rejected rows, and more than half of them, a source is not read to its end."""
 
 
 @dataclass(slots=True)
@@ -37,7 +41,7 @@ class Tally:
 
 
 def tallied(
-    batches: Iterable[Converted], tally: Tally, keep: Callable[[pl.DataFrame], None]
+    batches: Iterable[Converted], tally: Tally, keep: Callable[[pl.DataFrame], None], most: int
 ) -> Iterator[Slice]:
     """Yield the lines of batches, and count them.
 
@@ -45,11 +49,14 @@ def tallied(
         batches: in the order of the source.
         tally: what is counted into.
         keep: what is called with the rejects of each batch.
+        most: bytes of text that the source may become.
 
     Raises:
-        SourceError: the numbers in `eventTime` are no seconds.
+        SourceError: the numbers in `eventTime` are no seconds, or the text is too much.
+        TooManyRejectsError: most rows are bad, and they are so many that the rest won't help.
     """
     seen: list[times.Seen] = []
+    text = 0
     for batch in batches:
         if not times.is_enough(seen):
             seen += batch.seen
@@ -57,7 +64,12 @@ def tallied(
                 times.check_unit(seen)
         _count(batch, tally)
         keep(_bounded(batch.rejects, tally))
+        _stop_early(tally)
         for one in batch.slices:
+            text += one.lines.nbytes
+            if text > most:
+                message = f"it becomes more than {most} bytes of CEF text"
+                raise SourceError(message, hint="If that is right, raise max_expansion")
             tally.delivered += len(one.lines)
             yield one
     if not times.is_enough(seen):
@@ -76,13 +88,19 @@ def check_rejects(tally: Tally, allowed: MaxRejects) -> None:
     most = max(allowed.rows, floor(allowed.share * tally.read + 1e-9))  # 0.29 of 100 is 29
     if tally.rejected > most:
         message = f"{tally.rejected} of {tally.read} rows rejected, {_most_often(tally)}"
-        hint = f"Look at them in the state's rejects/; at most {most} are allowed (--max-rejects)"
+        hint = f"Look at them: cefline rejects DEST; at most {most} are allowed (--max-rejects)"
         raise TooManyRejectsError(message, hint=hint)
     for (name, kind), present in tally.counts.items():
         bad = tally.rejects_of("value", name)
         if kind == PRESENT and bad * 2 > present:
             message = f"{bad} of {present} values of {name} can't be read"
-            raise TooManyRejectsError(message, hint="Look at them in the state's rejects/")
+            raise TooManyRejectsError(message, hint="Look at them: cefline rejects DEST")
+
+
+def _stop_early(tally: Tally) -> None:
+    if tally.rejected > HOPELESS and tally.rejected * 2 > tally.read:
+        message = f"{tally.rejected} of the first {tally.read} rows rejected, {_most_often(tally)}"
+        raise TooManyRejectsError(message, hint="Look at them: cefline rejects DEST")
 
 
 def _count(batch: Converted, tally: Tally) -> None:

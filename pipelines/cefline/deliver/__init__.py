@@ -2,7 +2,7 @@
 
 from cefline.deliver.delivery import Delivery, deliver
 from cefline.deliver.publish import Published
-from cefline.deliver.rejects import keep_rejects, spill
+from cefline.deliver.rejects import keep_rejects, kept_rejects, spill
 from cefline.deliver.stage import Staged, stage
 from cefline.deliver.state import bind, check_turn, delivery_id, manifest, manifests, plan
 from cefline.deliver.store import LocalStore, S3Store, Store, open_store
@@ -19,6 +19,7 @@ __all__ = [
     "deliver",
     "delivery_id",
     "keep_rejects",
+    "kept_rejects",
     "manifest",
     "manifests",
     "open_store",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cefline.errors import SourceError
@@ -15,6 +16,9 @@ from cefline_schemas.timeline import CANONICAL
 
 _OPTIONS = {"memory_map": True, "coerce_int96_timestamp_unit": "us"}
 """Spark's INT96 times reach further than nanoseconds do."""
+
+_EXPANDED = 512 << 20
+"""Text columns that could take more than this in a batch are read as dictionaries as well."""
 
 _DICTIONARY_BYTES = 8
 """Text columns with less than this a value are read as dictionaries: indices of few values."""
@@ -49,10 +53,12 @@ def _chunks(
     path: Path, url: str, metadata: pq.FileMetaData, known: list[str], limits: Limits
 ) -> Iterator[Chunk]:
     start = 0
+    few = _few_valued(metadata)
     try:
-        with pq.ParquetFile(path, read_dictionary=_few_valued(metadata), **_OPTIONS) as file:
-            for group in range(metadata.num_row_groups):
-                rows = _batch_rows(metadata.row_group(group), known, limits)
+        for group in range(metadata.num_row_groups):
+            rows = _batch_rows(metadata.row_group(group), known, limits)
+            large = _large_valued(path, metadata, group, rows)
+            with pq.ParquetFile(path, read_dictionary=[*few, *large], **_OPTIONS) as file:
                 for data in file.iter_batches(rows, [group], known):
                     load = partial(_batch, data, start)
                     start += data.num_rows
@@ -60,6 +66,32 @@ def _chunks(
     except (pa.ArrowException, OSError) as err:
         message = f"{url} is damaged after row {start}: {str(err).rstrip('.')}"
         raise SourceError(message, hint="Export or copy it again") from err
+
+
+def _large_valued(path: Path, metadata: pq.FileMetaData, group: int, rows: int) -> list[str]:
+    """Return text columns that would grow beyond all bounds if each row had its own value.
+
+    A dictionary page of 49 kB may hold a value of 1 MB that 50,000 rows point to. Reading one row
+    gives the dictionary.
+    """
+    columns = (metadata.row_group(group).column(i) for i in range(metadata.num_columns))
+    texts = set(_text_columns(metadata))
+    names = [
+        c.path_in_schema for c in columns if c.path_in_schema in texts and c.has_dictionary_page
+    ]
+    names = [name for name in names if name in CANONICAL]
+    if not names:
+        return []
+    with pq.ParquetFile(path, read_dictionary=names, **_OPTIONS) as file:
+        for first in file.iter_batches(1, [group], names):
+            return [name for name in names if _longest(first.column(name)) * rows > _EXPANDED]
+    return []
+
+
+def _longest(column: pa.Array) -> int:
+    if not isinstance(column, pa.DictionaryArray):
+        return 0
+    return pc.max(pc.binary_length(column.dictionary)).as_py() or 0
 
 
 def _batch(data: pa.RecordBatch, start: int) -> Batch:
@@ -75,12 +107,17 @@ def _few_valued(metadata: pq.FileMetaData) -> list[str]:
             name = chunk.path_in_schema
             size[name] = size.get(name, 0) + chunk.total_uncompressed_size
             values[name] = values.get(name, 0) + chunk.num_values
-    text = {
-        column.path
-        for column in (metadata.schema.column(i) for i in range(metadata.num_columns))
-        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type == "STRING"
-    }
+    text = set(_text_columns(metadata))
     return [n for n in size if n in text and size[n] < _DICTIONARY_BYTES * max(values[n], 1)]
+
+
+def _text_columns(metadata: pq.FileMetaData) -> list[str]:
+    columns = (metadata.schema.column(i) for i in range(metadata.num_columns))
+    return [
+        column.path
+        for column in columns
+        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type == "STRING"
+    ]
 
 
 def _batch_rows(group: pq.RowGroupMetaData, known: list[str], limits: Limits) -> int:
