@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow soak lint format ci bench lock clean
+.PHONY: help setup demo test slow soak fuzz lint format ci bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -50,6 +50,9 @@ slow: setup ## run the slow tests, at their short length
 
 soak: setup ## run the slow tests at full length
 	CEFLINE_SOAK=1 $(PYTEST) -m slow --timeout=3600
+
+fuzz: setup ## feed damaged and hostile bytes to reading and parsing (FUZZ_SECONDS=600 in all)
+	$(BIN)/python -m tests.fuzz
 
 lint: setup ## check style, types, import rules, packaging and that no file names a registry
 	$(BIN)/ruff check

@@ -3,6 +3,8 @@
 What can't be coerced becomes null; `conform` makes rejects of it.
 """
 
+from decimal import Decimal
+
 import polars as pl
 import pyarrow as pa
 
@@ -10,7 +12,7 @@ from cefline import times
 from cefline_schemas.timeline import Type
 
 _BLANK = r"^\s*$"
-_EXACT = 2**53
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$"
 _TEXT = {
     pa.string(),
     pa.large_string(),
@@ -46,12 +48,17 @@ def _integer(values: pl.Series) -> pl.Series:
 
 def _integer_text(text: pl.Series) -> pl.Series:
     whole = text.str.replace(r"^([+-]?\d+)\.0*$", "${1}").cast(pl.Int64, strict=False)
-    exponent = text.set(~text.str.contains(r"^[+-]?\d+(\.\d+)?[eE][+-]?\d+$"), None)
-    if exponent.null_count() == len(text):
+    rest = text.set(whole.is_not_null() | ~text.str.contains(_NUMBER), None)
+    if rest.null_count() == len(text):
         return whole
-    number = exponent.cast(pl.Float64, strict=False)
-    exact = number.set(~number.is_between(-_EXACT, _EXACT), None)  # floats beyond have gaps
-    return whole.zip_with(whole.is_not_null(), _integer(exact))
+    return whole.zip_with(whole.is_not_null(), rest.map_elements(_exact, pl.Int64))
+
+
+def _exact(text: str) -> int | None:
+    """Return a number with an exponent or without a digit before its point; they are rare."""
+    number = Decimal(text)
+    fits = -(2**63) <= number < 2**63
+    return int(number) if fits and number == number.to_integral_value() else None
 
 
 def _boolean(values: pl.Series) -> pl.Series:

@@ -7,11 +7,13 @@ Nested Arrow columns and JSON texts give the same literals.
 """
 
 import json
+import re
 from collections.abc import Sequence
 
 import polars as pl
 
 _ESCAPES = (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TABLE = str.maketrans(dict(_ESCAPES))
 
 
@@ -39,14 +41,20 @@ def expression(value: pl.Expr, dtype: pl.DataType, members: Sequence[str] = ()) 
 
 
 def of_json(texts: pl.Series, members: Sequence[str] = ()) -> pl.Series:
-    """Return the literals of JSON texts, each distinct one made once; null where null.
+    r"""Return the literals of JSON texts, each distinct one made once; null where null.
+
+    Lone surrogates become visible `\\uXXXX`: polars has no text for them.
 
     Raises:
         ValueError: a text is not JSON.
     """
     distinct = texts.drop_nulls().unique()
-    made = [_literal(json.loads(text), members) for text in distinct]
+    made = [_SURROGATE.sub(_visible, _literal(json.loads(text), members)) for text in distinct]
     return texts.replace_strict(distinct, pl.Series(made, dtype=pl.String), default=None)
+
+
+def _visible(surrogate: re.Match[str]) -> str:
+    return f"\\u{ord(surrogate[0]):04x}"
 
 
 def float_text(value: float) -> str:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cefline.escape import escape
-from cefline.records import Columns, apply, as_series
+from cefline.records import Columns, apply
 from cefline_schemas import cef
 
 
@@ -31,9 +31,8 @@ def name(columns: Columns, rows: int) -> Named:
     fallback = fallback_name(columns, rows)
     if "type" not in columns:
         return Named(fallback, pa.nulls(rows, pa.large_string()))
-    raw = as_series(columns["type"])
-    typed = _per_distinct(columns["type"])
-    said = (typed == raw) & (typed != fallback) & ~raw.str.contains(r"""^[\s"']|[\s"']$""")
+    typed, exact = _typed(columns["type"])
+    said = exact & (typed != fallback)
     return Named(
         typed.zip_with(typed.is_not_null(), fallback),
         _without(columns["type"], said.fill_null(value=False)),
@@ -66,6 +65,15 @@ def header_text(raw: pl.Series) -> pl.Series:
     """
     escaped = pl.Series(escape(raw.str.replace_all(r"[\r\n]", " "), cef.HEADER_ESCAPES).text)
     return apply(escaped, _trimmed(_cut(pl.col(""))))
+
+
+def _typed(column: pa.Array) -> tuple[pl.Series, pl.Series]:
+    """Return the Name that each type gives, and whether a reader finds exactly the type in it."""
+    encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
+    raw, indices = pl.Series(encoded.dictionary), pl.Series(encoded.indices)
+    named = header_text(raw)
+    exact = (named == raw) & ~raw.str.contains(r"""^[\s"']|[\s"']$""")
+    return named.gather(indices), exact.gather(indices)
 
 
 def _per_distinct(column: pa.Array) -> pl.Series:

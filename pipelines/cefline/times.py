@@ -113,7 +113,11 @@ def _of_text(texts: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
     if whole.null_count() == text.null_count():
         return _scaled(whole, _PER_SECOND[unit])
     broken = text.set(whole.is_not_null(), None).cast(pl.Float64, strict=False)
-    iso = text.str.replace(r"^(\S+) ", "${1}T")
+    iso = (
+        text.str.replace(r"^(\S+) ", "${1}T")
+        .str.replace(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d)(Z|[+-].*|)$", "${1}:00${2}")  # no seconds
+        .str.replace(r"(T.*[+-]\d\d)$", "${1}:00")  # hours of the offset only
+    )
     zoned = iso.str.strptime(pl.Datetime("us", "UTC"), "%+", strict=False)
     naive = iso.str.strptime(pl.Datetime("us"), _NAIVE, strict=False)
     if timezone is None and naive.null_count() < len(naive):

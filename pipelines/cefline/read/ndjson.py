@@ -32,7 +32,8 @@ _NOT_TEXT = r"\s*:\s*(?:[\[{]|-?[0-9]+[.eE])"
 _ESCAPED = r"""\\u[dD][89a-fA-F]|\\u00[2-7][0-9a-fA-F]\w*"\s*:"""  # surrogates; names with escapes
 _MAYBE = rf'{_ESCAPED}|[^\\]"{_NOT_TEXT}'  # any name: four times as fast as all names
 _SUSPICIOUS = rf'{_ESCAPED}|"(?:{"|".join(_TEXT_NAMES)})"{_NOT_TEXT}'
-_KEY = r'[,{]\s*"[^"\\]*"\s*:'
+_KEY = r'"[^"\\]*":'
+_LOOSE_KEY = r'[^\\]"\s+:'
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
@@ -132,7 +133,7 @@ def _suspicious(frame: pl.DataFrame, lines: pl.Series) -> pl.Series:
     booleans = pl.any_horizontal(pl.col(n).is_in(["true", "false"]) for n in _TEXT_NAMES)
     boolean = frame.select(booleans.fill_null(value=False)).to_series()
     keys = lines.str.extract_all(_KEY)  # of equal ones polars takes the first, JSON the last
-    twice = keys.list.n_unique() < keys.list.len()
+    twice = (keys.list.n_unique() < keys.list.len()) | lines.str.contains(_LOOSE_KEY)
     rows = (lines.str.contains(_MAYBE) | boolean).arg_true()
     maybe = lines.gather(rows)
     rows = rows.filter(maybe.str.contains(_SUSPICIOUS) | maybe.str.contains(r":\s*[tf]"))
@@ -203,16 +204,19 @@ def _nothing(height: int) -> dict[str, list[str | None]]:
 
 def _take(found: _Found, place: int, row: int, name: str, value: object) -> None:
     canonical = BY_NAME[CANONICAL[name]]
-    kept, backslash = found.texts, "\\"
+    kept = found.texts
     if isinstance(value, str):
         text = value
     elif canonical.type not in {"text", "list"}:
-        text = json.dumps(value)  # as polars has it; `conform` says whether it fits
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # as polars has it
+        text = json.dumps(value)
     elif isinstance(value, list | dict):
-        text, kept, backslash = json.dumps(value, ensure_ascii=False), found.structures, r"\\"
+        text, kept = json.dumps(value, ensure_ascii=False), found.structures
     else:
         text = float_text(value) if isinstance(value, float) else str(value)
-    shown = _SURROGATE.sub(lambda m: f"{backslash}u{ord(m[0]):04x}", text)
+    # In a list they stay JSON's own escapes: `literal.of_json` makes them visible.
+    shown = _SURROGATE.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
     kept[name][place] = shown
     if shown != text:
         reason = "lone surrogates, written as visible \\uXXXX"
