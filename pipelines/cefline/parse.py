@@ -61,10 +61,14 @@ def parse(lines: pl.Series | Iterable[str] | bytes | str | Path) -> pl.DataFrame
 
 
 def _lines(lines: pl.Series | Iterable[str] | bytes | str | Path) -> pl.Series:
-    if isinstance(lines, str | Path):
-        lines = _stored_text(Path(lines))
-    if isinstance(lines, bytes):
-        lines = lines.decode().removesuffix("\n").split("\n") if lines else []
+    try:
+        if isinstance(lines, str | Path):
+            lines = _stored_text(Path(lines))
+        if isinstance(lines, bytes):
+            lines = lines.decode().removesuffix("\n").split("\n") if lines else []
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
+        message = f"this is no CEF text: {err}"
+        raise SourceError(message, hint="Expected UTF-8, plain, gzip or zstd, and whole") from err
     return pl.Series("line", lines, pl.String)
 
 

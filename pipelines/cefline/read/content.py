@@ -81,12 +81,12 @@ def _form(
 
 def _wrapping(beginning: bytes, key: str) -> bytes:
     """Return what stands before the array of events in an object that wraps it, or nothing."""
-    pattern = rb'"' + re.escape(key.encode()) + rb'"\s*:\s*(?=\[)'
+    pattern = rb'"' + re.escape(key.encode()) + rb'"\s*:\s*(?=\[\s*[{\]])'
     first, _, rest = beginning.partition(b"\n")
-    if not (match := re.search(pattern, beginning)) or (_is_object(first) and rest.strip()):
-        return b""  # not there, or one of several lines that each are an event
-    before = beginning[: match.end()]
-    return before if _is_object(before + b"0}") else b""
+    if _is_object(first) and rest.strip():
+        return b""  # one of several lines that each are an event
+    befores = (beginning[: match.end()] for match in re.finditer(pattern, beginning))
+    return next((before for before in befores if _is_object(before + b"0}")), b"")
 
 
 def _is_object(text: bytes) -> bool:

@@ -128,18 +128,24 @@ def _kept_ends(text: bytes) -> list[bytes]:
 
 def _refuse_rest(rest: bytes, read: Callable[[int], bytes], url: str, before: bytes) -> None:
     """Make sure that nothing is lost after the array: only what ends the object around it."""
-    rest = rest.lstrip()
-    while len(rest) < _AFTER_ARRAY and (more := read(_AFTER_ARRAY)):
-        rest = (rest + more).lstrip()
+    rest = rest.strip()
+    while len(rest) <= _AFTER_ARRAY and (more := read(_AFTER_ARRAY)):
+        rest += more.rstrip()
     if before:
         try:
-            json.loads(before + b"0" + rest)
+            keys = _keys(before + b"0" + rest[: _AFTER_ARRAY + 1])
+            if keys.count(key := _keys(before + b"0}")[-1]) > 1:
+                raise ValueError(f"{key!r} comes twice")  # noqa: TRY301 - one message for all
         except (ValueError, RecursionError) as err:
             message = f"{url}: the object around the array of events is broken after it: {err}"
             raise SourceError(message, hint="Export or copy it again") from err
     elif rest:
         message = f"{url}: after the JSON array there is more: {rest[:40]!r}"
         raise SourceError(message, hint="Expected one array, or one object a line without an array")
+
+
+def _keys(text: bytes) -> list[str]:
+    return [key for key, _ in json.loads(text, object_pairs_hook=list)]
 
 
 def _elements(window: bytes, at: int) -> tuple[list[tuple[int, int]], int]:

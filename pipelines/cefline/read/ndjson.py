@@ -137,7 +137,9 @@ def _suspicious(frame: pl.DataFrame, lines: pl.Series) -> pl.Series:
     rows = (lines.str.contains(_MAYBE) | boolean).arg_true()
     maybe = lines.gather(rows)
     rows = rows.filter(maybe.str.contains(_SUSPICIOUS) | maybe.str.contains(r":\s*[tf]"))
-    return pl.concat([rows, twice.arg_true()]).unique().sort() if twice.any() else rows
+    brackets = sum(lines.str.count_matches(sign, literal=True) for sign in "[{")
+    other = twice | (brackets > MAX_DEPTH)
+    return pl.concat([rows, other.arg_true()]).unique().sort() if other.any() else rows
 
 
 def _batch(
