@@ -40,6 +40,7 @@ from cefline.read import (
     find,
     open_source,
 )
+from cefline.records import printable
 from cefline.render import Profile
 from cefline.report import PartReport, Report, SourceReport, counted
 from cefline.tally import Tally, check_rejects, tallied
@@ -105,7 +106,7 @@ def _found(
             _check_allowed(sources, allowed)
             found.update({source.url: source for source in sources})
         except CeflineError as err:
-            missing.append(SourceReport(name, "failed", error=err))
+            missing.append(SourceReport(printable(name), "failed", error=err))
     return list(found.values()), missing
 
 

@@ -13,6 +13,9 @@ from cefline_schemas.timeline import BY_NAME
 DAY = "day"
 """The partition column that is no field: the day of `eventTime`, UTC."""
 
+_CALENDAR = (-6 * 10**18, 6 * 10**18)
+"""Microseconds about 190,000 years around 1970: what polars has dates for, and some less."""
+
 
 def partition(
     columns: Columns, names: Sequence[str], height: int, *, hive: bool
@@ -40,5 +43,9 @@ def _values(columns: Columns, name: str, height: int) -> pl.Series:
     source = "eventTime" if name == DAY else name
     if source not in columns:
         return pl.repeat(None, height, dtype=pl.String, eager=True)
-    day = pl.from_epoch("", "us").dt.date().cast(pl.String)
-    return apply(as_series(columns[source]), day if name == DAY else TEXT[BY_NAME[name].type])
+    values = as_series(columns[source])
+    if name != DAY:
+        return apply(values, TEXT[BY_NAME[name].type])
+    # Beyond the calendar's years there is no day.
+    within = values.set(~values.is_between(*_CALENDAR), None)
+    return apply(within, pl.from_epoch("", "us").dt.date().cast(pl.String))

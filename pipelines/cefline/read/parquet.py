@@ -1,6 +1,7 @@
 """Parquet sources: nested columns stay nested, columns of few values stay dictionaries."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -55,11 +56,15 @@ def _chunks(
     start = 0
     few = _few_valued(metadata)
     try:
-        for group in range(metadata.num_row_groups):
-            rows = _batch_rows(metadata.row_group(group), known, limits)
-            large = _large_valued(path, metadata, group, rows)
-            with pq.ParquetFile(path, read_dictionary=[*few, *large], **_OPTIONS) as file:
-                for data in file.iter_batches(rows, [group], known):
+        with ExitStack() as stack:
+            opened: dict[tuple[str, ...], pq.ParquetFile] = {}
+            for group in range(metadata.num_row_groups):
+                rows = _batch_rows(metadata.row_group(group), known, limits)
+                names = (*few, *_large_valued(path, metadata, group, rows))
+                if names not in opened:
+                    file = pq.ParquetFile(path, read_dictionary=list(names), **_OPTIONS)
+                    opened[names] = stack.enter_context(file)
+                for data in opened[names].iter_batches(rows, [group], known):
                     load = partial(_batch, data, start)
                     start += data.num_rows
                     yield Chunk(load, start / metadata.num_rows)

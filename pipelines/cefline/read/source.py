@@ -65,7 +65,7 @@ def find(names: Iterable[str], connect: Callable[[], s3fs.S3FileSystem]) -> list
     found: dict[str, Source] = {}
     for name in names:
         if "::" in name or re.match(r"(?!s3://|file://)\w+://", name):
-            message = f"{name}: sources are local files or s3:// objects"
+            message = f"{printable(name)}: sources are local files or s3:// objects"
             raise UsageError(message, hint="Copy it to one of the two first")
         try:
             matches = _on_s3(name, connect()) if name.startswith("s3://") else _on_disk(name)
@@ -123,7 +123,7 @@ def _on_disk(name: str) -> list[Source]:
     if path.is_file():
         return [_local(path)]
     if path.exists():
-        message = f"{name} is no file: it can't be read twice"
+        message = f"{printable(name)} is no file: it can't be read twice"
         raise SourceError(message, hint="Write it to a file first")
     return [
         _local(Path(p))
