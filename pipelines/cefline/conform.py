@@ -118,7 +118,9 @@ def _column(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) ->
 
 
 def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) -> pa.Array:
-    column = _sound(coerce.plain(batch.data.column(name)), row, notes)
+    column = batch.data.column(name)
+    if batch.typed:  # JSON's text has been checked
+        column = _sound(coerce.plain(column), row, notes)
     structures = None if batch.structures is None else batch.structures[name]
     if row.type in {"text", "list"}:
         text = _text(column, row, notes)

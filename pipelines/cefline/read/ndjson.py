@@ -13,6 +13,7 @@ import io
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,15 +31,18 @@ _TEXTS = pl.Schema(dict.fromkeys(CANONICAL, pl.String()))
 _TEXT_NAMES = [n for n, row in CANONICAL.items() if BY_NAME[row].type in {"text", "list"}]
 _NOT_TEXT = r"\s*:\s*(?:[\[{]|-?[0-9]+[.eE])"
 _ESCAPED = r"""\\u[dD][89a-fA-F]|\\u00[2-7][0-9a-fA-F]\w*"\s*:"""  # surrogates; names with escapes
-_MAYBE = rf'{_ESCAPED}|[^\\]"{_NOT_TEXT}'  # any name: four times as fast as all names
-_SUSPICIOUS = rf'{_ESCAPED}|"(?:{"|".join(_TEXT_NAMES)})"{_NOT_TEXT}'
 _KEY = r'"[^"\\]*":'
-_LOOSE_KEY = r'[^\\]"\s+:'
+_LOOSE = r'[^\\]"\s+:'  # a blank before the colon, which `_KEY` does not see
+_MAYBE = rf'{_ESCAPED}|[^\\]"(?:{_NOT_TEXT}|\s+:)'  # any name: four times as fast as all names
+_SUSPICIOUS = rf'{_ESCAPED}|{_LOOSE}|"(?:{"|".join(_TEXT_NAMES)})"{_NOT_TEXT}'
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 MAX_DEPTH = 200
 """A line that nests deeper is a reject: how deep Python can go differs between its versions."""
+
+_FEW = 64
+"""So many lines at most are looked at because of one that polars refuses."""
 
 _LONGEST_INT = 4_000
 """Digits of an integer; the standard library refuses to read longer ones."""
@@ -77,29 +81,41 @@ def unknown_names(text: bytes, lines: int = 100) -> tuple[str, ...]:
     return tuple(printable(name) for name in names if name not in CANONICAL)
 
 
-def _load_checked(lines: Lines, url: str, block: int = 64) -> Batch:
+def _load_checked(lines: Lines, url: str, block: int = 512) -> Batch:
     """Find the bad lines of a chunk that polars refuses; let it parse those that are sound.
 
     Of the blocks of lines, those that polars refuses as well are looked at line by line; of blocks
     of one line, all are.
     """
     split = lines.text.removesuffix(b"\n").split(b"\n")
-    blocks = (split[start : start + block] for start in range(0, len(split), block))
-    reasons = pl.Series([r for some in blocks for r in _troubles(some)], dtype=pl.String)
+    checked = [c for n in range(0, len(split), block) for c in _checked(split[n : n + block])]
+    frames = [frame for frame, _ in checked]
+    reasons = [reason for _, some in checked for reason in some]
+    why = pl.Series(reasons, dtype=pl.String)
     ordinals = pl.int_range(lines.first, lines.first + len(split), eager=True)
-    if reasons[-1] and not lines.text.endswith(b"\n"):
-        message = f"{url} ends in the middle of line {ordinals[-1] + 1}: {reasons[-1]}"
+    if why[-1] and not lines.text.endswith(b"\n"):
+        message = f"{url} ends in the middle of line {ordinals[-1] + 1}: {why[-1]}"
         raise SourceError(message, hint="It was cut off: export or copy it again")
-    sound = reasons.is_null()
+    sound = why.is_null()
     texts = pl.Series("line", split, pl.Binary).filter(sound).cast(pl.String)
-    frame = _parsed("\n".join(texts.to_list()).encode())
-    return _batch(lines, frame, texts, ordinals.filter(sound), _bad(lines, reasons))
+    known = [frame for frame in frames if frame is not None]
+    # Some are sound, but not for polars (1e400, say): then all are looked at one by one.
+    whole = pl.concat(known, rechunk=True) if len(known) == len(frames) else None
+    return _batch(lines, whole, texts, ordinals.filter(sound), _bad(lines, why))
 
 
-def _troubles(lines: list[bytes]) -> list[str | None]:
-    if len(lines) > 1 and _parsed(b"\n".join(lines)) is not None:
-        return [None if line.strip() else "" for line in lines]
-    return [_trouble(line) for line in lines]
+def _checked(lines: list[bytes]) -> Iterator[tuple[pl.DataFrame | None, list[str | None]]]:
+    """Yield what polars makes of the sound lines, and why each of the others can't be read."""
+    frame = _parsed(b"\n".join(lines)) if len(lines) > 1 else None
+    if frame is not None:
+        yield frame, [None if line.strip() else "" for line in lines]
+    elif len(lines) > _FEW:
+        for start in range(0, len(lines), _FEW):
+            yield from _checked(lines[start : start + _FEW])
+    else:
+        troubles = [_trouble(line) for line in lines]
+        sound = [line for line, trouble in zip(lines, troubles, strict=True) if trouble is None]
+        yield _parsed(b"\n".join(sound)), troubles
 
 
 def _trouble(line: bytes) -> str | None:
@@ -133,7 +149,7 @@ def _suspicious(frame: pl.DataFrame, lines: pl.Series) -> pl.Series:
     booleans = pl.any_horizontal(pl.col(n).is_in(["true", "false"]) for n in _TEXT_NAMES)
     boolean = frame.select(booleans.fill_null(value=False)).to_series()
     keys = lines.str.extract_all(_KEY)  # of equal ones polars takes the first, JSON the last
-    twice = (keys.list.n_unique() < keys.list.len()) | lines.str.contains(_LOOSE_KEY)
+    twice = keys.list.n_unique() < keys.list.len()
     rows = (lines.str.contains(_MAYBE) | boolean).arg_true()
     maybe = lines.gather(rows)
     rows = rows.filter(maybe.str.contains(_SUSPICIOUS) | maybe.str.contains(r":\s*[tf]"))
