@@ -140,7 +140,7 @@ def preview(source: str, count: int, file: Path | None, **options: Any) -> None:
     settings = _settings(file, options)
     _progress(quiet=True)
 
-    from cefline.job import preview as lines
+    from cefline.look import preview as lines
 
     for text in lines(source, settings.config, count):
         if not _write(text):
@@ -162,7 +162,7 @@ def rejects(dest: str | None, file: Path | None, **options: Any) -> None:  # noq
         message = "Give DEST, or set `dest` (or `bucket`) in the configuration."
         raise click.UsageError(message)
 
-    from cefline.job import rejects as kept
+    from cefline.look import rejects as kept
     from cefline.report import reject_text
 
     for record in kept(config, delivery):

@@ -9,10 +9,11 @@ from typing import TypeVar
 import polars as pl
 
 from cefline import times
+from cefline.config import Config
 from cefline.conform import Rules, conform
 from cefline.pack import Slice
 from cefline.partition import partition
-from cefline.read import Chunk
+from cefline.read import Chunk, Limits
 from cefline.records import Counts, placed
 from cefline.render import Profile, render
 
@@ -46,6 +47,21 @@ class Converted:
     seen: tuple[times.Seen, ...]
     text_bytes: int
     done: float
+
+
+def limits(config: Config) -> Limits:
+    """Return the bounds of reading that a config sets."""
+    return Limits(expansion=config.max_expansion, events_key=config.events_key)
+
+
+def converter(config: Config) -> Converter:
+    """Return what turns batches into lines as a config says."""
+    return Converter(
+        Rules(config.time_unit, config.timezone),
+        Profile(config.header, config.severity, config.subseconds, config.max_event),
+        config.partition_by,
+        hive=config.hive,
+    )
 
 
 def convert(chunk: Chunk, converter: Converter) -> Converted:

@@ -15,33 +15,25 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import polars as pl
-
-from cefline import __version__, deliver, s3, times
-from cefline.config import Config, default_state
-from cefline.conform import Rules
-from cefline.convert import Converted, Converter, convert, in_order
+from cefline import __version__, deliver, s3
+from cefline.convert import Converted, convert, converter, in_order, limits
 from cefline.errors import (
     CeflineError,
-    ConfigError,
     TooManyRejectsError,
     UsageError,
     of_system,
 )
-from cefline.pack import TEXT_FORMAT, line_text, pack
+from cefline.pack import TEXT_FORMAT, pack
+from cefline.places import found, stores
 from cefline.progress import Progress, Silent
 from cefline.read import (
     EXPANSION_FREE,
-    Limits,
     Local,
     Source,
     check_unchanged,
     fetch,
-    find,
     open_source,
 )
-from cefline.records import printable
-from cefline.render import Profile
 from cefline.report import PartReport, Report, SourceReport, counted
 from cefline.tally import Tally, check_rejects, tallied
 
@@ -49,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
-    import pyarrow as pa
     import s3fs
+
+    from cefline.config import Config
 
 log = logging.getLogger("cefline")
 
@@ -82,9 +75,9 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
         message = "there is no source" if config.dest else "there is no destination"
         raise UsageError(message, hint="cefline export SOURCE... DEST")
     connect = cache(partial(s3.connect, config.s3))
-    sources, missing = _found(config.sources, config.allowed_sources, connect)
+    sources, missing = found(config.sources, config.allowed_sources, connect)
     threads = config.threads or _cores()
-    dest, state = _stores(config, connect)
+    dest, state = stores(config, connect)
     if not dry_run:
         deliver.bind(state, dest.url, hive=config.hive)
     with ThreadPoolExecutor(threads) as pool:
@@ -94,70 +87,9 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
     return Report((*missing, *reports), time.monotonic() - began, dry_run)
 
 
-def _found(
-    names: tuple[str, ...], allowed: tuple[str, ...], connect: Callable[[], s3fs.S3FileSystem]
-) -> tuple[list[Source], list[SourceReport]]:
-    """Return the sources that the names stand for, each once, and the names that stand for none."""
-    found: dict[str, Source] = {}
-    missing = []
-    for name in names:
-        try:
-            sources = find([name], connect)
-            _check_allowed(sources, allowed)
-            found.update({source.url: source for source in sources})
-        except CeflineError as err:
-            missing.append(SourceReport(printable(name), "failed", error=err))
-    return list(found.values()), missing
-
-
-def _check_allowed(sources: list[Source], allowed: tuple[str, ...]) -> None:
-    """Make sure that sources come from where they may.
-
-    Raises:
-        ConfigError: one lies below none of the places allowed.
-    """
-    folders = [f"{place.rstrip('/')}/" for place in allowed]
-    for source in sources:
-        if folders and not any(source.url.startswith(folder) for folder in folders):
-            message = f"{source.url} lies below none of the places allowed"
-            raise ConfigError(message, hint=f"allowed_sources = {', '.join(allowed)}")
-
-
 def _cores() -> int:
     """Return the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _stores(
-    config: Config, connect: Callable[[], s3fs.S3FileSystem]
-) -> tuple[deliver.Store, deliver.Store]:
-    dest_url, put = str(config.dest), config.s3.put_arguments()
-    state_url = config.state or default_state(dest_url)
-    # The state is read again: it must not go where that takes hours.
-    plain = {name: value for name, value in put.items() if name != "StorageClass"}
-    state = deliver.open_store(state_url, None, connect, plain)
-    dest = deliver.open_store(dest_url, _scratch(dest_url, state), connect, put)
-    names = {"state": state.url, "destination": dest.url}
-    for inner, outer in (("state", "destination"), ("destination", "state")):
-        if f"{names[inner]}/".startswith(f"{names[outer]}/"):
-            message = f"the {inner} {names[inner]} lies below the {outer} {names[outer]}"
-            raise ConfigError(message, hint="Give the state a place of its own: --state")
-    return dest, state
-
-
-def _scratch(dest_url: str, state: deliver.Store) -> Path | None:
-    """Return where the files of a local destination are written: on its own file system."""
-    if dest_url.startswith("s3://"):
-        return None
-    if isinstance(state, deliver.LocalStore) and _device(state.root) == _device(Path(dest_url)):
-        return state.scratch
-    return Path(default_state(dest_url)) / ".tmp"
-
-
-def _device(path: Path) -> int:
-    """Return the file system that a path is on, or will be."""
-    path = path.absolute()
-    return next(p.stat().st_dev for p in (path, *path.parents) if p.exists())
 
 
 def _source(source: Source, run: _Run) -> SourceReport:
@@ -194,13 +126,13 @@ def _deliver(source: Source, run: _Run, folder: Path) -> SourceReport:
     if not run.dry_run:
         deliver.check_turn(run.state, delivery)
     config, notes = _planned(run, delivery)
-    opened = open_source(local.path, source.url, _limits(config))
+    opened = open_source(local.path, source.url, limits(config))
     tally, rejects = Tally(), folder / "rejects.ndjson"
     report = SourceReport(
         source.url, "converted", opened.format, delivery, tally, opened.unknown, notes=notes
     )
 
-    converted = partial(convert, converter=_converter(config))  # conform, render
+    converted = partial(convert, converter=converter(config))  # conform, render
     batches = in_order(run.pool, converted, opened.chunks, run.threads)
     spill = partial(deliver.spill, path=rejects, source=source.url)
     most = max(source.size * config.max_expansion, EXPANSION_FREE)
@@ -229,10 +161,6 @@ def _with_rejects(report: SourceReport, rejects: Path, run: _Run) -> SourceRepor
     return replace(report, reject_objects=tuple(kept))
 
 
-def _limits(config: Config) -> Limits:
-    return Limits(expansion=config.max_expansion, events_key=config.events_key)
-
-
 def _known(source: Source, delivery: str, run: _Run) -> SourceReport:
     """Return the report of a source whose bytes were delivered before, under whatever name."""
     url = deliver.manifest(run.state, delivery)["source"]["url"]
@@ -249,15 +177,6 @@ def _planned(run: _Run, delivery: str) -> tuple[Config, tuple[str, ...]]:
     differ = sorted(name for name in own if made["settings"].get(name) != own[name])
     note = f"goes on as it was planned; settings of this run that differ: {', '.join(differ)}"
     return run.config.with_planned(made["settings"]), (note,)
-
-
-def _converter(config: Config) -> Converter:
-    return Converter(
-        Rules(config.time_unit, config.timezone),
-        Profile(config.header, config.severity, config.subseconds, config.max_event),
-        config.partition_by,
-        hive=config.hive,
-    )
 
 
 def _shown(batches: Iterator[Converted], run: _Run) -> Iterator[Converted]:
@@ -294,46 +213,3 @@ def _publish(
         PartReport(p.url, p.staged.events, p.staged.text_bytes, p.stored_bytes) for p in published
     )
     return replace(report, outcome="delivered", parts=tuple(parts_out))
-
-
-def rejects(config: Config, delivery: str = "") -> Iterator[dict[str, object]]:
-    """Yield the rejects that the state of a destination keeps, of one delivery or of all.
-
-    Raises:
-        CeflineError: the state can't be read.
-    """
-    connect = cache(partial(s3.connect, config.s3))
-    _, state = _stores(config, connect)
-    yield from deliver.kept_rejects(state, delivery)
-
-
-def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
-    """Yield the text of the first lines of the sources that a name stands for; write nothing.
-
-    Raises:
-        CeflineError: a source can't be read.
-    """
-    connect = cache(partial(s3.connect, config.s3))
-    for source in find([name], connect):
-        with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
-            try:
-                for lines in _previewed(source, config, Path(folder), connect):
-                    yield line_text(lines.slice(0, count))
-                    count -= min(count, len(lines))
-                    if not count:
-                        return
-            except CeflineError as err:
-                raise err.about(source.url) from err
-
-
-def _previewed(
-    source: Source, config: Config, folder: Path, connect: Callable[[], s3fs.S3FileSystem]
-) -> Iterator[pa.LargeStringArray]:
-    local = fetch(source, folder, connect)
-    for chunk in open_source(local.path, source.url, _limits(config)).chunks:
-        converted = convert(chunk, _converter(config))
-        times.check_unit(converted.seen)
-        if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
-            log.warning("%s: %d rows can't be read and are left out", source.url, rejected)
-        for one in converted.slices:
-            yield one.lines

@@ -1,0 +1,71 @@
+"""Looking without writing: the first lines of a source, the rejects that a state keeps."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cefline import deliver, s3, times
+from cefline.convert import convert, converter, limits
+from cefline.errors import CeflineError
+from cefline.pack import line_text
+from cefline.places import stores
+from cefline.read import Source, fetch, find, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+    import s3fs
+
+    from cefline.config import Config
+
+log = logging.getLogger("cefline")
+
+
+def rejects(config: Config, delivery: str = "") -> Iterator[dict[str, object]]:
+    """Yield the rejects that the state of a destination keeps, of one delivery or of all.
+
+    Raises:
+        CeflineError: the state can't be read.
+    """
+    connect = cache(partial(s3.connect, config.s3))
+    _, state = stores(config, connect)
+    yield from deliver.kept_rejects(state, delivery)
+
+
+def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
+    """Yield the text of the first lines of the sources that a name stands for; write nothing.
+
+    Raises:
+        CeflineError: a source can't be read.
+    """
+    connect = cache(partial(s3.connect, config.s3))
+    for source in find([name], connect):
+        with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
+            try:
+                for lines in _previewed(source, config, Path(folder), connect):
+                    yield line_text(lines.slice(0, count))
+                    count -= min(count, len(lines))
+                    if not count:
+                        return
+            except CeflineError as err:
+                raise err.about(source.url) from err
+
+
+def _previewed(
+    source: Source, config: Config, folder: Path, connect: Callable[[], s3fs.S3FileSystem]
+) -> Iterator[pa.LargeStringArray]:
+    local = fetch(source, folder, connect)
+    for chunk in open_source(local.path, source.url, limits(config)).chunks:
+        converted = convert(chunk, converter(config))
+        times.check_unit(converted.seen)
+        if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
+            log.warning("%s: %d rows can't be read and are left out", source.url, rejected)
+        for one in converted.slices:
+            yield one.lines

@@ -1,0 +1,84 @@
+"""Where a run reads from and writes to: the sources that names stand for, destination, state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cefline import deliver
+from cefline.config import Config, default_state
+from cefline.errors import CeflineError, ConfigError
+from cefline.read import Source, find
+from cefline.records import printable
+from cefline.report import SourceReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import s3fs
+
+
+def found(
+    names: tuple[str, ...], allowed: tuple[str, ...], connect: Callable[[], s3fs.S3FileSystem]
+) -> tuple[list[Source], list[SourceReport]]:
+    """Return the sources that the names stand for, each once, and the names that stand for none."""
+    found: dict[str, Source] = {}
+    missing = []
+    for name in names:
+        try:
+            sources = find([name], connect)
+            _check_allowed(sources, allowed)
+            found.update({source.url: source for source in sources})
+        except CeflineError as err:
+            missing.append(SourceReport(printable(name), "failed", error=err))
+    return list(found.values()), missing
+
+
+def _check_allowed(sources: list[Source], allowed: tuple[str, ...]) -> None:
+    """Make sure that sources come from where they may.
+
+    Raises:
+        ConfigError: one lies below none of the places allowed.
+    """
+    folders = [f"{place.rstrip('/')}/" for place in allowed]
+    for source in sources:
+        if folders and not any(source.url.startswith(folder) for folder in folders):
+            message = f"{source.url} lies below none of the places allowed"
+            raise ConfigError(message, hint=f"allowed_sources = {', '.join(allowed)}")
+
+
+def stores(
+    config: Config, connect: Callable[[], s3fs.S3FileSystem]
+) -> tuple[deliver.Store, deliver.Store]:
+    """Return the stores of destination and state, neither of which lies in the other.
+
+    Raises:
+        ConfigError: they do, or can't be reached.
+    """
+    dest_url, put = str(config.dest), config.s3.put_arguments()
+    state_url = config.state or default_state(dest_url)
+    # The state is read again: it must not go where that takes hours.
+    plain = {name: value for name, value in put.items() if name != "StorageClass"}
+    state = deliver.open_store(state_url, None, connect, plain)
+    dest = deliver.open_store(dest_url, _scratch(dest_url, state), connect, put)
+    names = {"state": state.url, "destination": dest.url}
+    for inner, outer in (("state", "destination"), ("destination", "state")):
+        if f"{names[inner]}/".startswith(f"{names[outer]}/"):
+            message = f"the {inner} {names[inner]} lies below the {outer} {names[outer]}"
+            raise ConfigError(message, hint="Give the state a place of its own: --state")
+    return dest, state
+
+
+def _scratch(dest_url: str, state: deliver.Store) -> Path | None:
+    """Return where the files of a local destination are written: on its own file system."""
+    if dest_url.startswith("s3://"):
+        return None
+    if isinstance(state, deliver.LocalStore) and _device(state.root) == _device(Path(dest_url)):
+        return state.scratch
+    return Path(default_state(dest_url)) / ".tmp"
+
+
+def _device(path: Path) -> int:
+    """Return the file system that a path is on, or will be."""
+    path = path.absolute()
+    return next(p.stat().st_dev for p in (path, *path.parents) if p.exists())
