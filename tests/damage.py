@@ -448,7 +448,9 @@ def _nesting() -> Iterator[Case]:
         open_only = _msg('"a"') + b"[" * depth + b"\n" + B
         rows = (Row(1, "no JSON object", open_only.index(b"\n") + 1),)
         yield Case(f"nested-{depth}-open", open_only, Rejected(rows, 2))
-        yield Case(f"nested-{depth}-array", f"[{deep}]".encode(), Failed(1, "nested too deeply"))
+        if depth > 1_000:  # up to there, it is Python's version that decides
+            too_deep = Failed(1, "nested too deeply")
+            yield Case(f"nested-{depth}-array", f"[{deep}]".encode(), too_deep)
         text = json.dumps(deep)
         yield Case(f"nested-{depth}-in-text", _msg(text), Delivered(1, holds={"msg": [deep]}))
     unknown = b'{"msg":"x","unknown":' + b"[" * 1_000 + b"]" * 1_000 + b"}\n"
