@@ -45,6 +45,8 @@ _SETTINGS = {
     "max_partitions": "A source with more partitions fails.  [default: 200]",
     "time_unit": "Unit of numbers in eventTime: s, ms, us or ns.  [default: s, if they can be]",
     "timezone": "Zone of times in text that have none, such as UTC.",
+    "unknown": "Columns that no field takes: drop, carry or fail.  [default: drop]",
+    "lists": "Form of lists and objects: python, as in the standard, or json.  [default: python]",
     "threads": "How many cores to use.  [default: all]",
 }
 
@@ -105,6 +107,7 @@ def _with_settings(names: list[str]) -> Callable[[Any], Any]:
 @_with_settings(list(_SETTINGS))
 @click.option("--hive", is_flag=True, help="Name folders dt=... and evidence_id=... .")
 @click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
+@click.option("--accept-truncated", is_flag=True, help="Keep what is whole of cut-off sources.")
 @click.option("--dry-run", is_flag=True, help="Read and convert everything, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one line of JSON.")
 @click.option("--quiet", is_flag=True, help="No progress, no log but errors, no summary.")

@@ -120,7 +120,7 @@ def is_text(dtype: pa.DataType) -> bool:
     return dtype in _TEXT or pa.types.is_fixed_size_binary(dtype)
 
 
-def scalar_text(value: pl.Expr, dtype: pl.DataType, _: tuple[str, ...]) -> pl.Expr:
+def scalar_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Return the text of a column that is neither text nor nested."""
     if dtype == pl.Boolean:
         return pl.when(value).then(pl.lit("True")).when(~value).then(pl.lit("False"))

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from cefline.literal import Form
     from cefline.pack import Compression
+    from cefline.read.carry import Unknown
     from cefline.times import Unit
 
 
@@ -41,6 +43,9 @@ class Config:
     max_event: int = 16 << 20
     max_expansion: int = 250
     events_key: str = "events"
+    unknown: Unknown = "drop"
+    lists: Form = "python"
+    accept_truncated: bool = False
     allowed_sources: tuple[str, ...] = ()
     subseconds: bool = False
     time_unit: Unit | None = None
@@ -86,6 +91,9 @@ _PLANNED = (
     "compression",
     "max_event",
     "events_key",
+    "unknown",
+    "lists",
+    "accept_truncated",
     "subseconds",
     "time_unit",
     "timezone",
@@ -188,6 +196,9 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "max_event": values.size,
     "max_expansion": values.count(1),
     "events_key": values.text,
+    "unknown": values.choice("drop", "carry", "fail"),
+    "lists": values.choice("python", "json"),
+    "accept_truncated": values.truth,
     "allowed_sources": values.names,
     "subseconds": values.truth,
     "time_unit": values.choice("s", "ms", "us", "ns"),

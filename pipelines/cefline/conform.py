@@ -42,6 +42,9 @@ class Rules:
     """Unit of numbers in `eventTime`; None is seconds, if the first of them can be."""
     timezone: str | None = None
     """Zone of times in text that have none."""
+    lists: literal.Form = "python"
+    """How lists and objects are written."""
+    fields: tuple[Field, ...] = FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def conform(batch: Batch, rules: Rules) -> Conformed:
     """
     notes = _Notes([batch.rejects], batch.counts.copy())
     columns: dict[str, pa.Array] = {}
-    for row in FIELDS:
+    for row in rules.fields:
         found = [_column(batch, name, row, rules, notes) for name in row.names if _has(batch, name)]
         if found:
             columns[row.name] = reduce(lambda a, b: _merged(a, b, row, notes), found)
@@ -123,8 +126,10 @@ def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes)
         column = _sound(coerce.plain(column), row, notes)
     structures = None if batch.structures is None else batch.structures[name]
     if row.type in {"text", "list"}:
-        text = _text(column, row, notes)
-        return text if structures is None else _with_structures(text, structures, row)
+        text = _text(column, row, notes, rules.lists)
+        if structures is None:
+            return text
+        return _with_structures(text, structures, row, rules.lists)
     values = as_series(column).alias(name)
     if row.type == "time" and rules.time_unit is None:
         notes.seen.append(times.seen(values))
@@ -189,7 +194,7 @@ def _is_decodable(value: object) -> bool:
     return True
 
 
-def _text(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
+def _text(column: pa.Array, row: Field, notes: _Notes, form: literal.Form) -> pa.Array:
     """Return a column as text, null where it is blank; dictionaries stay dictionaries."""
     if isinstance(column, pa.DictionaryArray) and coerce.is_text(column.type.value_type):
         values = coerce.without_blank(pl.Series(column.dictionary))
@@ -198,16 +203,20 @@ def _text(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
     if values.dtype == pl.String:
         return as_text(coerce.without_blank(values))
     nested = isinstance(values.dtype, pl.List | pl.Array | pl.Struct)
-    written = literal.expression if nested else coerce.scalar_text
-    text = apply(values, written(pl.col(""), values.dtype, row.members))
-    text = text.set(text == "[]", None) if nested else text
+    if nested:
+        text = apply(values, literal.expression(pl.col(""), values.dtype, row.members, form))
+        text = text.set(text == "[]", None)
+    else:
+        text = apply(values, coerce.scalar_text(pl.col(""), values.dtype))
     if not (nested and row.type == "list"):
         notes.counts[row.name, "coerced"] += len(text) - text.null_count()
     return as_text(text)
 
 
-def _with_structures(text: pa.Array, structures: pl.Series, row: Field) -> pa.Array:
-    literals = literal.of_json(structures, row.members)
+def _with_structures(
+    text: pa.Array, structures: pl.Series, row: Field, form: literal.Form
+) -> pa.Array:
+    literals = literal.of_json(structures, row.members, form)
     given = as_series(text)
     return as_text(given.zip_with(given.is_not_null(), literals.set(literals == "[]", None)))
 

@@ -13,9 +13,10 @@ from cefline.config import Config
 from cefline.conform import Rules, conform
 from cefline.pack import Slice
 from cefline.partition import partition
-from cefline.read import Chunk, Limits
-from cefline.records import Counts, placed
+from cefline.read import Batch, Chunk, Limits
+from cefline.records import REJECTS, Counts, placed
 from cefline.render import Profile, render
+from cefline_schemas.timeline import Field, with_carried
 
 _EAGER = 128 << 20
 """Up to so much text of a batch is joined at once. A small input can expand without bounds (one
@@ -47,18 +48,26 @@ class Converted:
     seen: tuple[times.Seen, ...]
     text_bytes: int
     done: float
+    notes: tuple[str, ...] = ()
+    """What there is to say of the source."""
 
 
 def limits(config: Config) -> Limits:
     """Return the bounds of reading that a config sets."""
-    return Limits(expansion=config.max_expansion, events_key=config.events_key)
+    return Limits(
+        expansion=config.max_expansion,
+        events_key=config.events_key,
+        unknown=config.unknown,
+        accept_truncated=config.accept_truncated,
+    )
 
 
-def converter(config: Config) -> Converter:
-    """Return what turns batches into lines as a config says."""
+def converter(config: Config, carried: tuple[Field, ...] = ()) -> Converter:
+    """Return what turns batches into lines as a config says, with the fields that are carried."""
+    fields = with_carried(carried)
     return Converter(
-        Rules(config.time_unit, config.timezone),
-        Profile(config.header, config.severity, config.subseconds, config.max_event),
+        Rules(config.time_unit, config.timezone, config.lists, fields),
+        Profile(config.header, config.severity, config.subseconds, config.max_event, fields),
         config.partition_by,
         hive=config.hive,
     )
@@ -76,7 +85,9 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
     read = len(batch.ordinals) + int(unread)
     if conformed.ordinals.is_empty():
         seen = conformed.seen
-        return Converted((), read, conformed.rejects, conformed.counts, seen, 0, chunk.done)
+        return Converted(
+            (), read, conformed.rejects, conformed.counts, seen, 0, chunk.done, batch.notes
+        )
     rendered = render(conformed.columns, converter.profile)
     folders = partition(
         conformed.columns, converter.partition_by, len(conformed.ordinals), hive=converter.hive
@@ -87,6 +98,7 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
         for start, lines in rendered.slices()
     )
     rejected = placed(rendered.rejects, conformed.ordinals, conformed.columns.get("eventId"))
+    rejected = _with_raw(rejected, batch)
     text_bytes = int(rendered.lengths.sum())
     return Converted(
         list(slices) if text_bytes <= _EAGER else slices,
@@ -96,7 +108,19 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
         conformed.seen,
         text_bytes,
         chunk.done,
+        batch.notes,
     )
+
+
+def _with_raw(rejected: pl.DataFrame, batch: Batch) -> pl.DataFrame:
+    """Give rejected rows the raw form that the source has of them."""
+    rows = rejected.filter(kind="row")
+    if rows.is_empty() or batch.origin is None:
+        return rejected
+    told = batch.origin(rows["ordinal"])
+    whole = rows.drop(told.columns[1:]).hstack(told.drop("ordinal"))
+    others = rejected.filter(pl.col("kind") != "row")
+    return pl.concat([others, whole], how="diagonal").select(REJECTS.names())
 
 
 def in_order(

@@ -11,6 +11,9 @@ CONFIGURATION = 78
 _WORST_FIRST = (CONFIGURATION, TEMPORARY, 1, 2, 3)
 
 
+_CUT = "Export or copy it again; --accept-truncated keeps what is whole"
+
+
 class CeflineError(Exception):
     """A problem the user can understand and act on; never shown with a traceback."""
 
@@ -44,6 +47,14 @@ class UsageError(CeflineError):
 
 class SourceError(CeflineError):
     """A source can't be read as a whole; nothing of it is published."""
+
+
+class TruncatedError(SourceError):
+    """A source breaks off; what is whole before that place could be kept."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """Take what and where."""
+        super().__init__(message, hint=hint or _CUT)
 
 
 class TooManyRejectsError(CeflineError):

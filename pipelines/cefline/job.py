@@ -132,7 +132,7 @@ def _deliver(source: Source, run: _Run, folder: Path) -> SourceReport:
         source.url, "converted", opened.format, delivery, tally, opened.unknown, notes=notes
     )
 
-    converted = partial(convert, converter=converter(config))  # conform, render
+    converted = partial(convert, converter=converter(config, opened.carried))  # conform, render
     batches = in_order(run.pool, converted, opened.chunks, run.threads)
     spill = partial(deliver.spill, path=rejects, source=source.url)
     most = max(source.size * config.max_expansion, EXPANSION_FREE)

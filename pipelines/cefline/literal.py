@@ -1,46 +1,77 @@
-"""Lists and objects as text: the Python literal that the standard shows.
+"""Lists and objects as text: the Python literal that the standard shows, or JSON.
 
 `[{'str_detected': 'a.exe', 'url': '?query=a.exe'}]`: always single quotes; backslash, single
 quote, LF, CR and TAB escaped as Python does, all else as it is; null members of an object left
 out, null elements of a list `None`. Python's own `repr` is not used: it differs between versions.
-Nested Arrow columns and JSON texts give the same literals.
+Nested Arrow columns and JSON texts give the same literals. JSON has the same order and leaves out
+the same; numbers that it has no form for (NaN, the infinities) stand in quotes.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import polars as pl
 
-_ESCAPES = (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
+Form = Literal["python", "json"]
+
+_BLANKS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_CONTROLS = {chr(n): f"\\u{n:04x}" for n in range(0x20)}
+
+
+class _Signs(NamedTuple):
+    """What a form of literals is written with."""
+
+    quote: str
+    true: str
+    false: str
+    none: str
+    escapes: Mapping[str, str]
+    """The backslash comes first."""
+
+
+_SIGNS: Mapping[Form, _Signs] = {
+    "python": _Signs("'", "True", "False", "None", {"\\": "\\\\", "'": "\\'", **_BLANKS}),
+    "json": _Signs(
+        '"', "true", "false", "null", {"\\": "\\\\", '"': '\\"', **_CONTROLS, **_BLANKS}
+    ),
+}
+_TABLES = {form: str.maketrans({**signs.escapes}) for form, signs in _SIGNS.items()}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_TABLE = str.maketrans(dict(_ESCAPES))
 
 
-def expression(value: pl.Expr, dtype: pl.DataType, members: Sequence[str] = ()) -> pl.Expr:
+def expression(
+    value: pl.Expr, dtype: pl.DataType, members: Sequence[str] = (), form: Form = "python"
+) -> pl.Expr:
     """Return the literals of a column: String, null where the column is null.
 
     Args:
         value: the column, of any dtype.
         dtype: its dtype; nested ones are followed to their leaves.
         members: names that come first in each object; the others keep the dtype's order.
+        form: how they are written.
     """
+    signs = _SIGNS[form]
     if isinstance(dtype, pl.List | pl.Array):
         listed = value if isinstance(dtype, pl.List) else value.arr.to_list()
-        inner = expression(pl.element(), dtype.inner, members).fill_null("None")  # type: ignore[arg-type]  # an instance, as in every schema
+        inner = expression(pl.element(), dtype.inner, members, form).fill_null(signs.none)  # type: ignore[arg-type]  # an instance, as in every schema
         text = pl.concat_str(pl.lit("["), listed.list.eval(inner).list.join(", "), pl.lit("]"))
     elif isinstance(dtype, pl.Struct):
-        text = _object(value, dtype, members)
+        text = _object(value, dtype, members, form)
     elif dtype == pl.Boolean:
-        text = pl.when(value).then(pl.lit("True")).otherwise(pl.lit("False"))
+        text = pl.when(value).then(pl.lit(signs.true)).otherwise(pl.lit(signs.false))
+    elif dtype.is_float() and form == "json":
+        text = value.cast(pl.String)
+        text = pl.when(value.is_finite()).then(text).otherwise(_quoted(text, signs))
     elif dtype.is_numeric():
         text = value.cast(pl.String)
     else:
-        text = pl.concat_str(pl.lit("'"), _escape(value.cast(pl.String)), pl.lit("'"))
+        text = _quoted(value.cast(pl.String), signs)
     return pl.when(value.is_not_null()).then(text)
 
 
-def of_json(texts: pl.Series, members: Sequence[str] = ()) -> pl.Series:
+def of_json(texts: pl.Series, members: Sequence[str] = (), form: Form = "python") -> pl.Series:
     r"""Return the literals of JSON texts, each distinct one made once; null where null.
 
     Lone surrogates become visible `\\uXXXX`: polars has no text for them.
@@ -49,7 +80,9 @@ def of_json(texts: pl.Series, members: Sequence[str] = ()) -> pl.Series:
         ValueError: a text is not JSON.
     """
     distinct = texts.drop_nulls().unique()
-    made = [_SURROGATE.sub(_visible, _literal(json.loads(text), members)) for text in distinct]
+    made = [
+        _SURROGATE.sub(_visible, _literal(json.loads(text), members, form)) for text in distinct
+    ]
     return texts.replace_strict(distinct, pl.Series(made, dtype=pl.String), default=None)
 
 
@@ -62,15 +95,15 @@ def float_text(value: float) -> str:
     return str(pl.Series([value]).cast(pl.String)[0])
 
 
-def _object(value: pl.Expr, dtype: pl.Struct, members: Sequence[str]) -> pl.Expr:
+def _object(value: pl.Expr, dtype: pl.Struct, members: Sequence[str], form: Form) -> pl.Expr:
     fields = sorted(dtype.fields, key=lambda field: _place(field.name, members))
     # By number: a member's name may look like a wildcard or a regular expression to polars.
     numbered = value.struct.rename_fields([str(n) for n in range(len(dtype.fields))])
     places = {field.name: str(n) for n, field in enumerate(dtype.fields)}
     pairs = [
         pl.concat_str(
-            pl.lit(f"{_quote(field.name)}: "),
-            expression(numbered.struct.field(places[field.name]), field.dtype, members),  # type: ignore[arg-type]  # an instance, as in every schema
+            pl.lit(f"{_quote(field.name, form)}: "),
+            expression(numbered.struct.field(places[field.name]), field.dtype, members, form),  # type: ignore[arg-type]  # an instance, as in every schema
         )
         for field in fields
     ]
@@ -82,14 +115,15 @@ def _place(name: str, members: Sequence[str]) -> int:
     return members.index(name) if name in members else len(members)
 
 
-def _escape(text: pl.Expr) -> pl.Expr:
-    for raw, escaped in _ESCAPES:
+def _quote(text: str, form: Form) -> str:
+    quote = _SIGNS[form].quote
+    return f"{quote}{text.translate(_TABLES[form])}{quote}"
+
+
+def _quoted(text: pl.Expr, signs: _Signs) -> pl.Expr:
+    for raw, escaped in signs.escapes.items():
         text = text.str.replace_all(raw, escaped, literal=True)
-    return text
-
-
-def _quote(text: str) -> str:
-    return f"'{text.translate(_TABLE)}'"
+    return pl.concat_str(pl.lit(signs.quote), text, pl.lit(signs.quote))
 
 
 class _Done(str):
@@ -98,8 +132,9 @@ class _Done(str):
     __slots__ = ()
 
 
-def _literal(value: object, members: Sequence[str]) -> str:
+def _literal(value: object, members: Sequence[str], form: Form) -> str:
     """Write a value with a stack of our own: JSON nests deeper than Python calls."""
+    signs = _SIGNS[form]
     written: list[str] = []
     stack = [value]
     while stack:
@@ -107,18 +142,24 @@ def _literal(value: object, members: Sequence[str]) -> str:
             case _Done() as text:
                 written.append(text)
             case str() as text:
-                written.append(_quote(text))
+                written.append(_quote(text, form))
             case list() as elements:
                 stack += [_Done("]"), *reversed(_separated([[e] for e in elements])), _Done("[")]
             case dict() as pairs:
                 names = sorted(pairs, key=lambda name: _place(name, members))
                 kept = [n for n in names if pairs[n] is not None]
-                listed = [[_Done(f"{_quote(n)}: "), pairs[n]] for n in kept]
+                listed = [[_Done(f"{_quote(n, form)}: "), pairs[n]] for n in kept]
                 stack += [_Done("}"), *reversed(_separated(listed)), _Done("{")]
             case float() as number:
                 written.append(float_text(number))
-            case other:
-                written.append(str(other))  # None, True, False, integers
+            case True:
+                written.append(signs.true)
+            case False:
+                written.append(signs.false)
+            case None:
+                written.append(signs.none)
+            case integer:
+                written.append(str(integer))
     return "".join(written)
 
 

@@ -62,8 +62,9 @@ def _previewed(
     source: Source, config: Config, folder: Path, connect: Callable[[], s3fs.S3FileSystem]
 ) -> Iterator[pa.LargeStringArray]:
     local = fetch(source, folder, connect)
-    for chunk in open_source(local.path, source.url, limits(config)).chunks:
-        converted = convert(chunk, converter(config))
+    opened = open_source(local.path, source.url, limits(config))
+    for chunk in opened.chunks:
+        converted = convert(chunk, converter(config, opened.carried))
         times.check_unit(converted.seen)
         if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
             log.warning("%s: %d rows can't be read and are left out", source.url, rejected)

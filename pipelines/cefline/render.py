@@ -52,6 +52,7 @@ class Profile:
     severity: tuple[tuple[int, int], ...] = cef.SEVERITY
     subseconds: bool = False
     max_event: int = 16 << 20
+    fields: tuple[Field, ...] = FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def render(columns: Columns, profile: Profile) -> Rendered:
 
 
 def _keys(profile: Profile) -> Iterator[Field]:
-    for row in FIELDS:
+    for row in profile.fields:
         yield row
         if row.name == "eventTime" and profile.subseconds:
             yield _MICROSECONDS
@@ -176,7 +177,7 @@ def _bounded(
         fragments = [part.filter(keep) for part in fragments]
         reason = f"line of more than {max_event} bytes"
         which = rows.filter(long)
-        raw = lengths.filter(long).cast(pl.String) + " bytes"
+        raw = pl.repeat(None, len(which), dtype=pl.Binary, eager=True)  # only the source has it
         too_long = rejects("row", which, field=None, reason=reason, raw=raw)
         rejected = pl.concat([rejected, too_long])
         lengths, rows = lengths.filter(~long), rows.filter(~long)

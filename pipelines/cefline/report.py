@@ -134,6 +134,7 @@ def counted(source: SourceReport) -> dict[str, Any]:
         "rejects": _reasons(tally),
         "reject_objects": list(source.reject_objects),
         "unknown_columns": list(source.unknown),
+        "notes": list(source.tally.notes),
     }
 
 
@@ -159,7 +160,7 @@ def _source_json(source: SourceReport) -> dict[str, Any]:
         "format": source.format,
         "delivery": source.delivery,
         **counted(source),
-        "notes": list(source.notes),
+        "notes": [*source.notes, *source.tally.notes],
         "error": None if source.error is None else str(source.error),
     }
 
@@ -168,7 +169,7 @@ def _source_lines(source: SourceReport) -> Iterator[str]:
     yield f"{source.url}: {source.said}"
     if source.outcome in {"delivered", "converted"} and not source.tally.read:
         yield "  it holds no events"
-    yield from (f"  {note}" for note in source.notes)
+    yield from (f"  {printable(note)}" for note in (*source.notes, *source.tally.notes))
     if source.unknown:
         yield f"  columns that no field takes: {', '.join(source.unknown)}"
     for row in _reasons(source.tally):

@@ -34,6 +34,8 @@ class Tally:
     """By field and kind: `replaced` (characters), `coerced` (values), `missing`, ..."""
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rejects by kind, field and reason."""
+    notes: list[str] = field(default_factory=list)
+    """What there is to say of the source."""
 
     def rejects_of(self, kind: str, name: str = "") -> int:
         """Return the number of rejects of a kind, of one field or of all."""
@@ -106,6 +108,7 @@ def _stop_early(tally: Tally) -> None:
 def _count(batch: Converted, tally: Tally) -> None:
     tally.read += batch.read
     tally.counts += batch.counts
+    tally.notes += batch.notes
     kinds = batch.rejects.select("kind", pl.col("field").fill_null(""), "reason")
     for *key, count in kinds.group_by("kind", "field", "reason").len().iter_rows():
         tally.reasons[tuple(key)] += count

@@ -161,6 +161,12 @@ FIELDS: tuple[Field, ...] = (
 )
 """All fields, in the order of their keys."""
 
+
+def with_carried(carried: tuple[Field, ...]) -> tuple[Field, ...]:
+    """Return the table with further fields, before the two that hold the longest texts."""
+    return (*FIELDS[:-2], *carried, *FIELDS[-2:])
+
+
 BY_NAME = {field.name: field for field in FIELDS}
 
 CANONICAL = {alias: field.name for field in FIELDS for alias in field.names}

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import polars as pl
 import pyarrow as pa
 
+from cefline.read.carry import Unknown
 from cefline.records import Counts, no_rejects
+from cefline_schemas.timeline import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,12 @@ class Batch:
     typed: bool = True
     """Whether the values have the source's types: those of JSON are all read as text."""
     origin: Callable[[pl.Series], pl.DataFrame] | None = None
-    """JSON only: ordinals to their `ordinal`, `line`, `offset` and `raw` bytes."""
+    """Ordinals to their `ordinal` and `raw` bytes, of JSON also `line` and `offset`."""
     rejects: pl.DataFrame = field(default_factory=no_rejects)
     """Rows that could not be read; they are not in `data`."""
     counts: Counts = field(default_factory=Counts)
+    notes: tuple[str, ...] = ()
+    """What there is to say of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Opened:
     unknown: tuple[str, ...]
     """Columns that no field takes: all of a Parquet file's, those of the first lines of JSON."""
     chunks: Iterator[Chunk]
+    carried: tuple[Field, ...] = ()
+    """Fields that unknown columns become."""
 
 
 EXPANSION_FREE = 1 << 30
@@ -54,7 +60,7 @@ EXPANSION_FREE = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of a batch."""
+    """Bounds of batches and sources, and what to do at them."""
 
     rows: int = 32_768
     bytes: int = 12 << 20
@@ -64,3 +70,6 @@ class Limits:
     """So many times its size a source may expand to, once that is above 1 GiB."""
     events_key: str = "events"
     """The key of the array in a JSON object that holds all events."""
+    unknown: Unknown = "drop"
+    accept_truncated: bool = False
+    """Whether what is whole of a source that breaks off is read."""

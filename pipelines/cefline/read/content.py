@@ -4,25 +4,31 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+import polars as pl
 import pyarrow as pa
 from isal import igzip, isal_zlib
 
-from cefline.errors import SourceError
-from cefline.read.batch import EXPANSION_FREE, Chunk, Limits, Opened
+from cefline.errors import SourceError, TruncatedError
+from cefline.read.batch import EXPANSION_FREE, Batch, Chunk, Limits, Opened
+from cefline.read.carry import carried
 from cefline.read.frames import Lines, bounded, of_array, of_ndjson
 from cefline.read.ndjson import load, unknown_names
 from cefline.read.parquet import open_parquet
+from cefline.records import printable
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # a frame, or one to be skipped
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 _BEGINNING = 1 << 16
+_PIECE = 256 << 10
+_SAMPLE = 100
 _DAMAGED = (EOFError, OSError, isal_zlib.error, pa.ArrowException)
 
 Read = Callable[[int], bytes]
@@ -38,17 +44,48 @@ def open_source(path: Path, url: str, limits: Limits) -> Opened:
     """Open a local file, whichever of the known formats it holds.
 
     Raises:
-        SourceError: it holds none of them, or is damaged in its beginning.
+        SourceError: it holds none of them, is damaged in its beginning, or has columns that it may
+            not have.
     """
     with path.open("rb") as file:
-        if file.read(4) == _PARQUET:
-            return open_parquet(path, url, limits)
+        parquet = file.read(4) == _PARQUET
+    opened = open_parquet(path, url, limits) if parquet else _open_json(path, url, limits)
+    return replace(opened, chunks=_whole(opened.chunks)) if limits.accept_truncated else opened
+
+
+def _open_json(path: Path, url: str, limits: Limits) -> Opened:
     framed = _framed(path, url, limits)
     first = next(framed, None)
     if first is None:
         return Opened("empty", (), iter(()))
-    chunks = (Chunk(partial(load, f.lines, url), f.done) for f in chain([first], framed))
-    return Opened(first.form, unknown_names(first.lines.text), chunks)
+    if limits.unknown == "drop":
+        unknown = unknown_names(first.lines.text.split(b"\n", _SAMPLE)[:_SAMPLE])
+    else:
+        unknown = unknown_names(_every_line(path, url, limits))
+    more = carried(url, unknown, limits.unknown)
+    read = partial(load, url=url, carried=more, accept_truncated=limits.accept_truncated)
+    chunks = (Chunk(partial(read, f.lines), f.done) for f in chain([first], framed))
+    return Opened(first.form, tuple(map(printable, unknown)), chunks, more)
+
+
+def _every_line(path: Path, url: str, limits: Limits) -> Iterator[bytes]:
+    try:
+        for framed in _framed(path, url, limits):
+            yield from framed.lines.text.split(b"\n")
+    except TruncatedError:
+        if not limits.accept_truncated:
+            raise
+
+
+def _whole(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Yield the chunks of a source that may break off; the last one says so."""
+    try:
+        yield from chunks
+    except TruncatedError as err:
+        note = f"cut off, what is whole was read: {err.message}"
+        nothing = pa.RecordBatch.from_pylist([], pa.schema([]))
+        end = Batch(nothing, pl.Series(dtype=pl.Int64), notes=(note,))
+        yield Chunk(lambda: end, 1.0)
 
 
 def _framed(path: Path, url: str, limits: Limits) -> Iterator[_Framed]:
@@ -105,30 +142,53 @@ def _after(beginning: bytes, read: Read) -> Read:
 @contextmanager
 def _text(path: Path, url: str, expansion: int) -> Iterator[tuple[Read, Callable[[], int]]]:
     """Open a file as a reader of its text, and a teller of its place in the stored bytes."""
+    most = max(path.stat().st_size * expansion, EXPANSION_FREE)
     with path.open("rb") as stored:
-        magic = stored.read(4)
-        stored.seek(0)
-        if magic.startswith(_GZIP):
-            text: Any = igzip.IGzipFile(fileobj=stored, mode="rb")  # type: ignore[no-untyped-call]  # has no types
-        elif _ZSTD.match(magic):
-            text = pa.CompressedInputStream(pa.PythonFile(stored, "r"), "zstd")
-        else:
-            text = stored
-
-        most = max(path.stat().st_size * expansion, EXPANSION_FREE)
-        total = 0
+        text = _decompressed(stored)  # held here: the last one to let go closes the file
+        pieces, total = _pieces(text, stored, url), 0
+        cut: list[TruncatedError] = []
 
         def read(size: int) -> bytes:
+            """Return about so many bytes; all that come before the damage, if there is some."""
             nonlocal total
-            try:
-                block = bytes(text.read(size))
-            except _DAMAGED as err:  # type: ignore[misc]  # isal's error has no type
-                message = f"{url} is damaged or cut off near byte {stored.tell()}: {err}"
-                raise SourceError(message, hint="Export or copy it again") from err
+            block = bytearray()
+            while len(block) < size and not cut:
+                try:
+                    block += next(pieces)
+                except StopIteration:
+                    break
+                except TruncatedError as err:
+                    cut.append(err)
+            if cut and not block:
+                raise cut[0]
             total += len(block)
             if total > most:
                 message = f"{url} expands to more than {expansion} times its size"
                 raise SourceError(message, hint="If that is right, raise max_expansion")
-            return block
+            return bytes(block)
 
         yield read, stored.tell
+
+
+def _decompressed(stored: BinaryIO) -> Any:  # noqa: ANN401 - libraries' own readers
+    magic = stored.read(4)
+    stored.seek(0)
+    if magic.startswith(_GZIP):
+        return igzip.IGzipFile(fileobj=stored, mode="rb")  # type: ignore[no-untyped-call]  # has no types
+    if _ZSTD.match(magic):
+        return pa.CompressedInputStream(pa.PythonFile(stored, "r"), "zstd")
+    return stored
+
+
+def _pieces(text: Any, stored: BinaryIO, url: str) -> Iterator[bytes]:  # noqa: ANN401 - as above
+    """Yield text a piece at a time.
+
+    Raises:
+        TruncatedError: it is damaged.
+    """
+    try:
+        while piece := text.read1(_PIECE):
+            yield piece
+    except _DAMAGED as err:  # type: ignore[misc]  # isal's error has no type
+        message = f"{url} is damaged or cut off near byte {stored.tell()}: {err}"
+        raise TruncatedError(message) from err

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cefline.errors import SourceError
+from cefline.errors import SourceError, TruncatedError
 
 MAX_OBJECT = 256 << 20
 """A longer line or element fails the source: it is no timeline."""
@@ -31,13 +31,20 @@ class Lines:
 
 
 def of_ndjson(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lines]:
-    """Yield whole lines, about `size` bytes at a time.
+    """Yield whole lines, about `size` bytes at a time, and what comes after the last LF.
 
     Raises:
         SourceError: a line is longer than `MAX_OBJECT`.
+        TruncatedError: `read` raised it; what was read before has been yielded.
     """
-    first, offset, pending = 0, 0, bytearray()
-    while block := read(size):
+    first, offset, pending, cut = 0, 0, bytearray(), None
+    while True:
+        try:
+            block = read(size)
+        except TruncatedError as err:
+            block, cut = b"", err
+        if not block:
+            break
         end = block.rfind(b"\n") + 1
         pending += block[:end] or block
         if not end:
@@ -48,6 +55,8 @@ def of_ndjson(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lin
         pending = bytearray(block[end:])
     if pending:
         yield Lines(bytes(pending), first, (offset,))
+    if cut is not None:
+        raise cut
 
 
 def of_array(
@@ -60,7 +69,8 @@ def of_array(
     The memory it takes depends on `size` and on the longest element, not on the array.
 
     Raises:
-        SourceError: the array is broken or cut off, or an element longer than `MAX_OBJECT`.
+        SourceError: an element is longer than `MAX_OBJECT`, or more follows the array.
+        TruncatedError: the array breaks off, or is broken; the elements before were yielded.
     """
     window, start, first = read(size), 0, 0
     at = window.index(b"[", len(before)) + 1
@@ -85,7 +95,7 @@ def of_array(
         more = read(max(size, len(window) - at))
         if not more:
             message = f"{url}: the JSON array breaks off or is broken at element {first}, byte {start + at}"  # noqa: E501 - one text
-            raise SourceError(message, hint="Export or copy it again")
+            raise TruncatedError(message)
         window, start, at = window[at:] + more, start + at, 0
 
 

@@ -1,5 +1,6 @@
 """Parquet sources: nested columns stay nested, columns of few values stay dictionaries."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -10,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cefline.errors import SourceError
+from cefline.coerce import is_text
+from cefline.errors import SourceError, TruncatedError
 from cefline.read.batch import Batch, Chunk, Limits, Opened
+from cefline.read.carry import carried
 from cefline.records import printable
 from cefline_schemas.timeline import CANONICAL
 
@@ -20,6 +23,9 @@ _OPTIONS = {"memory_map": True, "coerce_int96_timestamp_unit": "us"}
 
 _EXPANDED = 512 << 20
 """Text columns that could take more than this in a batch are read as dictionaries as well."""
+
+_RAW_BYTES = 64 << 20
+"""So much of the rows that can't be delivered is kept of a batch; dictionaries make long ones."""
 
 _DICTIONARY_BYTES = 8
 """Text columns with less than this a value are read as dictionaries: indices of few values."""
@@ -37,7 +43,10 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         message = f"{url} begins like Parquet but can't be opened: {str(err).rstrip('.')}"
         raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
-    known = [name for name in names if name in CANONICAL]
+    unknown = [name for name in names if name not in CANONICAL]
+    more = carried(url, unknown, limits.unknown)
+    taken = {*CANONICAL, *(name for row in more for name in row.names)}
+    known = [name for name in names if name in taken]
     if twice := sorted({name for name in known if known.count(name) > 1}):
         message = f"{url} has columns twice: {', '.join(twice)}"
         raise SourceError(message, hint="Export it again with one column of each name")
@@ -46,8 +55,8 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
             f"{url} has no column of a timeline; its columns are {printable(', '.join(names[:20]))}"
         )
         raise SourceError(message, hint="`cefline fields` shows the names that are known")
-    unknown = tuple(printable(name) for name in names if name not in CANONICAL)
-    return Opened("parquet", unknown, _chunks(path, url, metadata, known, limits))
+    chunks = _chunks(path, url, metadata, known, limits)
+    return Opened("parquet", tuple(map(printable, unknown)), chunks, more)
 
 
 def _chunks(
@@ -60,7 +69,7 @@ def _chunks(
             opened: dict[tuple[str, ...], pq.ParquetFile] = {}
             for group in range(metadata.num_row_groups):
                 rows = _batch_rows(metadata.row_group(group), known, limits)
-                names = (*few, *_large_valued(path, metadata, group, rows))
+                names = (*few, *_large_valued(path, metadata, group, rows, known))
                 if names not in opened:
                     file = pq.ParquetFile(path, read_dictionary=list(names), **_OPTIONS)
                     opened[names] = stack.enter_context(file)
@@ -70,10 +79,12 @@ def _chunks(
                     yield Chunk(load, start / metadata.num_rows)
     except (pa.ArrowException, OSError) as err:
         message = f"{url} is damaged after row {start}: {str(err).rstrip('.')}"
-        raise SourceError(message, hint="Export or copy it again") from err
+        raise TruncatedError(message) from err
 
 
-def _large_valued(path: Path, metadata: pq.FileMetaData, group: int, rows: int) -> list[str]:
+def _large_valued(
+    path: Path, metadata: pq.FileMetaData, group: int, rows: int, known: list[str]
+) -> list[str]:
     """Return text columns that would grow beyond all bounds if each row had its own value.
 
     A dictionary page of 49 kB may hold a value of 1 MB that 50,000 rows point to. Reading one row
@@ -84,7 +95,7 @@ def _large_valued(path: Path, metadata: pq.FileMetaData, group: int, rows: int) 
     names = [
         c.path_in_schema for c in columns if c.path_in_schema in texts and c.has_dictionary_page
     ]
-    names = [name for name in names if name in CANONICAL]
+    names = [name for name in names if name in known]
     if not names:
         return []
     with pq.ParquetFile(path, read_dictionary=names, **_OPTIONS) as file:
@@ -100,7 +111,31 @@ def _longest(column: pa.Array) -> int:
 
 
 def _batch(data: pa.RecordBatch, start: int) -> Batch:
-    return Batch(data, pl.int_range(start, start + data.num_rows, eager=True))
+    ordinals = pl.int_range(start, start + data.num_rows, eager=True)
+    return Batch(data, ordinals, origin=partial(_origin, data, start))
+
+
+def _origin(data: pa.RecordBatch, start: int, ordinals: pl.Series) -> pl.DataFrame:
+    """Return `ordinal` and `raw` of some rows: their values as JSON, for some MiB of them."""
+    raw: list[bytes | None] = []
+    left = _RAW_BYTES
+    for ordinal in ordinals:
+        row = {name: c[ordinal - start] for name, c in zip(data.schema.names, data, strict=True)}
+        known = {name: _plain(value) for name, value in row.items() if value.is_valid}
+        text = json.dumps(known, ensure_ascii=False, default=str) if left > 0 else None
+        raw.append(None if text is None else text.encode(errors="backslashreplace"))
+        left -= len(text or "")
+    return pl.DataFrame({"ordinal": ordinals, "raw": pl.Series(raw, dtype=pl.Binary)})
+
+
+def _plain(value: pa.Scalar) -> object:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        stored = value.cast(pa.large_binary()).as_py() if is_text(value.type) else b""
+        return stored.decode(errors="backslashreplace")
+    except (ValueError, OverflowError, pa.ArrowException):  # beyond Python's calendar
+        return f"a value of {value.type}"
 
 
 def _few_valued(metadata: pq.FileMetaData) -> list[str]:

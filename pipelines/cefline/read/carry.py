@@ -1,0 +1,52 @@
+"""Columns that no field takes: dropped, refused, or carried as keys of their own."""
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from cefline.errors import SourceError
+from cefline.records import printable
+from cefline_schemas.timeline import FIELDS, Field, Key
+
+Unknown = Literal["drop", "carry", "fail"]
+
+MAX_CARRIED = 500
+"""More columns than these are no timeline's, and no SIEM's."""
+
+_SHOWN = 20
+_NO_KEY = re.compile(r"[^A-Za-z0-9_]")
+_TAKEN = {key.casefold() for f in FIELDS for key in (*f.names, f.cado.name)}
+_TAKEN |= {"eventtimemicros"}
+
+
+def carried(url: str, unknown: Iterable[str], what: Unknown) -> tuple[Field, ...]:
+    """Return the fields that unknown columns of a source become, in the order of their names.
+
+    A name becomes a key as `[A-Za-z0-9_]+`, every other character as `_`. One that is a key of
+    the table, or would be twice (some readers don't tell case), gets a number at its end.
+
+    Raises:
+        SourceError: there are some and may not be, or too many.
+    """
+    names = sorted(set(unknown))
+    listed = printable(", ".join(names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
+    if what == "fail" and names:
+        message = f"{url} has columns that no field takes: {listed}"
+        raise SourceError(message, hint="--unknown carry delivers them, drop leaves them out")
+    if what != "carry":
+        return ()
+    if len(names) > MAX_CARRIED:
+        message = f"{url} has more than {MAX_CARRIED} columns that no field takes: {listed}"
+        raise SourceError(message, hint="--unknown drop leaves them out")
+    taken = set(_TAKEN)
+    return tuple(_field(name, taken) for name in names)
+
+
+def _field(name: str, taken: set[str]) -> Field:
+    plain = key = _NO_KEY.sub("_", name) or "_"
+    number = 1
+    while key.casefold() in taken:
+        number += 1
+        key = f"{plain}_{number}"
+    taken.add(key.casefold())
+    return Field(key, "list", (name,), Key(key), "Carried as it was", "")
