@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -43,6 +45,28 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real corpora are not here; CEFLINE_DATA names their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the folder for temporary files of this process and those it starts.
+
+    Its name is short, as names of sockets must be.
+    """
+    tmp_path_factory.getbasetemp()  # stays where pytest keeps it
+    with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TMPDIR", folder)
+            patch.setattr(tempfile, "tempdir", folder)
+            yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def staging_root(temporary: Path) -> Iterator[Path]:
+    """Return the staging folder of this test alone: none goes on with what another has staged."""
+    root = temporary / f"cefline-{os.getuid()}"
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

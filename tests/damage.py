@@ -1195,6 +1195,138 @@ def _hostile_names() -> Iterator[Case]:
         yield Case(f"device-{name}", None, Failed(1, "is no file"), file=file)
 
 
+# Settings for what is not as expected.
+
+
+def _unknown() -> Iterator[Case]:
+    carry, fail = {"unknown": "carry"}, {"unknown": "fail"}
+    names = {
+        "pair": ("x=1 suser", "x_1_suser"),
+        "empty": ("", "_"),
+        "case": ("Suser", "Suser_2"),
+        "micros": ("eventTimeMicros", "eventTimeMicros_2"),
+        "line": ("a\nCEF:0|a|b|c|d|e|1|msg", "a_CEF_0_a_b_c_d_e_1_msg"),
+        "controls": ("\x1b[31m\x07", "__31m_"),
+        "unicode": ("é\u202e\U0001f600", "___"),
+        "quote": ('"', "_"),
+        "backslash": ("\\", "_"),
+        "long": ("k" * 100_000, "k" * 100_000),
+        "star": ("*", "_"),
+        "pattern": ("^.*$", "____"),
+        "nul": ("a\0b", "a_b"),
+    }
+    for name, (given, key) in names.items():
+        held = Delivered(2, holds={key: ["1", None], "eventId": [None, "2"]})
+        rows = [{given: "1"}, {"eventId": "2"}]
+        yield Case(f"carry-{name}", _json(*rows), held, settings=carry)
+        table = _parquet({given: ["1", None], "eventId": [None, "2"]})
+        yield Case(f"carry-{name}-parquet", table, held, settings=carry)
+        refused = Failed(1, "columns that no field takes: ")
+        yield Case(f"fail-{name}", _json(*rows), refused, settings=fail)
+        yield Case(f"fail-{name}-parquet", table, refused, settings=fail)
+    surrogate = b'{"\\ud800":"1"}\n{"eventId":"2"}\n'
+    held = Delivered(2, holds={"eventId": [None, "2"]})
+    yield Case("carry-surrogate", surrogate, held, settings=carry)
+    yield Case("fail-surrogate", surrogate, Failed(1, "\\ud800"), settings=fail)
+    same = _json({"a b": "1", "a=b": "2", "A|B": "3"})
+    held = Delivered(1, holds={"A_B": ["3"], "a_b_2": ["1"], "a_b_3": ["2"]})
+    yield Case("carry-same-key", same, held, settings=carry)
+    late = A * 5_000 + b'{"late":[{"a":null,"b":1}]}\n'
+    held = Delivered(5_001, holds={"late": [None] * 5_000 + ["[{'b': 1}]"]})
+    yield Case("carry-late", late, held, settings=carry)
+    yield Case("carry-late-gzip", _zip(late), held, settings=carry)
+    rejected = Rejected((Row(1, "no JSON object", len(A)),), 2)
+    yield Case("carry-bad-line", A + b'{"zz":1\n' + B, rejected, settings=carry)
+    yield Case("carry-cut", A + B[:-4], Failed(1, "ends in the middle of line 2"), settings=carry)
+    deep = b'{"zz":' + b"[" * 1_000 + b"]" * 1_000 + b"}\n"
+    yield Case("carry-deep", A + deep + B, rejected, settings=carry)
+    many = _json({f"k{n}": 1 for n in range(501)})
+    yield Case("carry-many", many, Failed(1, "more than 500 columns"), settings=carry)
+    long = _json(*({f"k{n}": 1} for n in range(20_000)))
+    yield Case("carry-many-lines", long, Failed(1, "more than 500 columns"), settings=carry)
+    twice = pa.Table.from_arrays([pa.array(["x"])] * 3, ["msg", "zz", "zz"])
+    columns_twice = Failed(1, "has columns twice: zz")
+    yield Case("carry-twice", lambda: _parquet(twice), columns_twice, settings=carry)
+    yield Case("carry-nothing", b"", Delivered(0), settings=carry)
+    yield Case("fail-nothing", b"\n", Delivered(0), settings=fail)
+    yield Case("fail-none", WHOLE, Delivered(3), settings=fail)
+
+
+def _truncated() -> Iterator[Case]:
+    accept = {"accept_truncated": True}
+    array = b"[" + b",".join([A[:-1], B[:-1], C[:-1]]) + b"]"
+    two = Delivered(2, holds={"msg": ["1", "2"]})
+    three = Delivered(3, holds={"msg": ["1", "2", "3"]})
+    at = array.index(C[:-1])
+    for name, content in {
+        "in-an-element": array[: at + 5],
+        "before-an-element": array[:at],
+        "before-the-comma": array[: at - 1],
+        "by-garbage": array[:at] + b"garbage]",
+        "in-an-object": b'{"a":1,"events":' + array[: at + 5],
+    }.items():
+        yield Case(f"accept-array-{name}", content, two, settings=accept)
+    yield Case("accept-array-unclosed", array[:-1], three, settings=accept)
+    wrapped = b'{"a":1,"events":' + array
+    yield Case("accept-object-unclosed", wrapped, three, settings=accept)
+    more = Failed(1, "after the JSON array there is more")
+    yield Case("accept-array-more", array + b"more", more, settings=accept)
+    for kept in (3, 14, len(C) - 2):
+        content = WHOLE[: -len(C)] + C[:kept]
+        row = Row(2, "no JSON object", len(A + B))
+        yield Case(f"accept-line-{kept}", content, Rejected((row,), 2), settings=accept)
+    yield Case("accept-line-whole", WHOLE[:-1], three, settings=accept)
+    strict = {**accept, "max_rejects": (0, 0.0)}
+    yield Case("accept-line-strict", WHOLE[:-4], Failed(3, "1 of 3 rows"), settings=strict)
+    nothing = Delivered(0)
+    yield Case("accept-array-nothing", b"[", nothing, settings=accept)
+    yield Case("accept-array-first", array[:9], nothing, settings=accept)
+    yield Case("accept-gzip-header", _zip(WHOLE)[:7], nothing, settings=accept)
+    yield Case("accept-gzip-sum", _zip(WHOLE)[:-4], three, settings=accept)
+    yield Case("accept-gzip-garbage", _zip(WHOLE) + b"garbage", three, settings=accept)
+    yield Case("accept-zstd-block", _zstd(WHOLE)[:-1], nothing, settings=accept)
+    yield Case("accept-zstd-frame", _zstd(WHOLE) + _zstd(A)[:9], three, settings=accept)
+    no_end = _parquet({"msg": ["x"] * 100})[:-9]
+    yield Case("accept-parquet-end", no_end, Failed(1, "can't be opened"), settings=accept)
+    for kept in (0, 1, 2):
+        content = _damaged_group(kept)
+        yield Case(f"accept-parquet-{kept}", content, Delivered(kept * 100), settings=accept)
+    yield Case("accept-utf-16", WHOLE.decode().encode("utf-16"), Failed(1, ""), settings=accept)
+
+
+def _damaged_group(group: int) -> bytes:
+    """Return a Parquet file of groups of 100 rows, one of which is damaged."""
+    whole = _parquet({"msg": [f"{n**5:x}" for n in range(300)]}, row_group_size=100)
+    chunk = pq.read_metadata(pa.BufferReader(whole)).row_group(group).column(0)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    return (
+        whole[:start]
+        + bytes(chunk.total_compressed_size)
+        + whole[start:][chunk.total_compressed_size :]
+    )
+
+
+def _json_lists() -> Iterator[Case]:
+    settings = {"lists": "json"}
+    for name, literal, text in (
+        ("controls", '["\\u0000\\n\\u001b"]', '["\\u0000\\n\\u001b"]'),
+        ("quotes", '["\\"\\\\\'"]', '["\\"\\\\\'"]'),
+        ("surrogate", '["a\\ud800b"]', '["a\\ud800b"]'),
+        ("nulls", '[{"a":null,"b":[null]}]', '[{"b": [null]}]'),
+        ("numbers", "[1.50,1e400,true]", '[1.5, "1e400", true]'),
+        ("twice", '[{"a":1,"a":2}]', '[{"a": 2}]'),
+        ("empty", '[{"":{}}]', '[{"": {}}]'),
+    ):
+        held = Delivered(1, replaced=int(name == "surrogate"), holds={"notes": [text]})
+        yield Case(f"json-{name}", _field("notes", literal), held, settings=settings)
+    numbers = pa.array([[float("nan"), float("inf"), 1.0, None]])
+    held = Delivered(1, holds={"notes": ['["NaN", "inf", 1.0, null]']})
+    yield Case("json-nan-parquet", _with_ids(numbers, "notes"), held, settings=settings)
+    hostile = pa.array([[{'a"\n': "\x1b\\"}]])
+    held = Delivered(1, holds={"notes": ['[{"a\\"\\n": "\\u001b\\\\"}]']})
+    yield Case("json-hostile-parquet", _with_ids(hostile, "notes"), held, settings=settings)
+
+
 # Small inputs that are large inside.
 
 
@@ -1247,6 +1379,9 @@ def cases() -> tuple[Case, ...]:
         _partitions(),
         _hostile_values(),
         _hostile_names(),
+        _unknown(),
+        _truncated(),
+        _json_lists(),
         _attacks(),
     )
     return tuple(replace(case, bug=BUGS.get(case.name, "")) for case in made)

@@ -14,7 +14,8 @@ from cefline.conform import Conformed, Rules, conform
 from cefline.read import Batch, Limits, open_source
 from cefline.read.frames import Lines
 from cefline.read.ndjson import load
-from cefline.records import Counts, as_series, no_rejects
+from cefline.counts import Counts
+from cefline.records import as_series, no_rejects
 
 URL = "the source"
 LIMITS, RULES = Limits(), Rules()

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cefline import cli
-from cefline.deliver import LocalStore
 from cefline.errors import worst
 from tests import sample, seaweed
+from tests.parts import KilledError, kill_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -138,9 +138,17 @@ def test_export_delivers_to_a_folder(call: Callable[..., Result], tmp_path: Path
     assert len(keys) == 3
     assert [p["url"] for p in result.json["parts"]] == [str(tmp_path / "out" / k) for k in keys]
     delivery = result.json["sources"][0]["delivery"]
-    assert [name for name in files(tmp_path / "_cefline/out") if "rejects" not in name] == [
+    state = [name for name in files(tmp_path / "_cefline/out") if "rejects" not in name]
+    (seen,) = [name for name in state if name.startswith("seen/")]
+    assert re.fullmatch(
+        rf"seen/[0-9a-f]{{32}}-{delivery}-done-1_300_0_3_\d+-\d{{8}}T\d{{6}}Z", seen
+    )
+    assert state == [
+        *(f"evidence/{number}/{delivery}" for number in (1, 2, 3)),
         f"manifests/{delivery}.json",
-        f"plans/{delivery}.json",
+        f"plans/{delivery}-01.json",
+        *(f"progress/00000001/00000{number}" for number in (1, 2, 3)),
+        seen,
         "state.json",
         "turns/00000001.closed",
         "turns/00000001.json",
@@ -277,7 +285,13 @@ def test_a_second_run_delivers_nothing(call: Callable[..., Result], tmp_path: Pa
     assert [s["outcome"] for s in result.json["sources"]] == ["known", "known"]
     assert (result.json["events_delivered"], result.json["parts"]) == (0, [])
     after = {name: (tmp_path / name).stat().st_mtime_ns for name in files(tmp_path)}
-    assert {**before, "renamed.json": after["renamed.json"]} == after
+    assert before.items() <= after.items()
+    new = sorted(after.keys() - before.keys())
+    assert [re.sub(r"[0-9a-f]{32}", "x", name) for name in new] == [
+        "_cefline/out/seen/x-x-known-0",  # so that it need not be read again
+        "renamed.json",
+    ]
+    assert result.json["sources"][1]["notes"] == [f"the same bytes were delivered as {JSONL}"]
     assert b"delivered before" in call("export", JSONL, "out").out
 
 
@@ -342,7 +356,9 @@ def test_turns_order_the_deliveries_of_a_destination(
     """Each source has a turn of its own, and keys rise from one to the next, in one second too."""
     for name in "abc":
         write(tmp_path / f"{name}.jsonl", events(4, source=name))
-    parts = [p["url"] for p in call("export", tmp_path, "out", "--json").json["parts"]]
+    parts = [
+        p["url"] for p in call("export", tmp_path, "out", "--json", "--settle", 0).json["parts"]
+    ]
     assert len(parts) == 6
     assert parts == sorted(parts)
     assert [re.findall(r"-0000000(\d)/", url)[0] for url in parts] == list("112233")
@@ -543,7 +559,7 @@ def test_a_bad_source_stops_no_other(call: Callable[..., Result], tmp_path: Path
     write(tmp_path / "a.jsonl", b"<html>")
     write(tmp_path / "b.jsonl", events(4))
     write(tmp_path / "c.jsonl", b"{}\n" * 20)
-    result = call("export", tmp_path, "out", "--json")
+    result = call("export", tmp_path, "out", "--json", "--settle", 0)
     assert result.code == 1
     assert [s["outcome"] for s in result.json["sources"]] == ["failed", "delivered", "failed"]
     assert (result.json["events_delivered"], result.json["exit_code"]) == (4, 1)
@@ -574,7 +590,9 @@ def test_too_many_rejects_publish_nothing(call: Callable[..., Result], tmp_path:
     (kept,) = [name for name in files(tmp_path / "_cefline/out") if "rejects" in name]
     rows = records(tmp_path / "_cefline/out" / kept)
     assert sorted(row["ordinal"] for row in rows) == [5, 6, 7]
-    report = call("export", "a.jsonl", "out", "--max-rejects", "3", "--json").json
+    again = ("export", "a.jsonl", "out", "--max-rejects", "3", "--json")
+    assert call(*again).code == 3  # it has not changed, and is not read again
+    report = call(*again, "--retry-failed").json
     assert (report["events_read"], report["events_delivered"]) == (8, 5)
     assert report["events_rejected"] == 3
     assert len(delivered(tmp_path / "out")) == 5
@@ -586,7 +604,7 @@ def test_rejects_are_those_of_what_was_delivered(
     """A run that failed with other settings leaves no records of its own in the delivery's."""
     write(tmp_path / "a.jsonl", events(30) + b"nonsense\n")
     assert call("export", "a.jsonl", "out", env={"CEFLINE_MAX_EVENT": "60B"}).code == 3
-    assert call("export", "a.jsonl", "out").code == 0
+    assert call("export", "a.jsonl", "out", "--retry-failed").code == 0
     state = tmp_path / "_cefline/out"
     (name,) = files(state / "manifests")
     manifest = json.loads((state / "manifests" / name).read_bytes())
@@ -685,21 +703,29 @@ def test_s3_that_refuses_is_told(
 def forget_the_end(state: Path) -> None:
     """Leave a state as a kill just after the last part does."""
     for name in files(state):
-        if name.startswith("manifests/") or name.endswith(".closed"):
+        if name.startswith(("manifests/", "seen/")) or name.endswith(".closed"):
             (state / name).unlink()
 
 
-def test_an_open_turn_is_exit_code_75(call: Callable[..., Result], tmp_path: Path) -> None:
-    """Another delivery is on its way: this one waits for the next run, and says for whom."""
-    call("export", JSONL, "out")
+@pytest.mark.parametrize("timeout", ["0", "0.3s"])
+def test_an_open_turn_is_finished_first(
+    call: Callable[..., Result], tmp_path: Path, timeout: str
+) -> None:
+    """The run that left it makes no progress: this one finishes it, and then takes its own."""
+    first = call("export", JSONL, "out", "--json").json["parts"]
     write(tmp_path / "b.jsonl", events(1))
     forget_the_end(tmp_path / "_cefline/out")
-    before = files(tmp_path / "out")
-    result = call("export", "b.jsonl", "out")
-    assert result.code == 75
-    assert "turn 1 is still open" in result.err
-    assert JSONL.name in result.err
-    assert files(tmp_path / "out") == before
+    result = call("export", "b.jsonl", "out", "--json", "--turn-timeout", timeout)
+    assert result.code == 0
+    (source,) = result.json["sources"]
+    assert (Path(source["url"]).name, source["outcome"]) == ("b.jsonl", "delivered")
+    parts = [*first, *result.json["parts"]]
+    assert [part["url"] for part in parts] == [
+        str(tmp_path / "out" / n) for n in files(tmp_path / "out")
+    ]
+    assert len(files(tmp_path / "_cefline/out/manifests")) == 2
+    again = call("export", JSONL, "out", "--json")
+    assert (again.code, again.json["sources"][0]["outcome"]) == (0, "known")
 
 
 def test_another_object_in_the_place_of_a_part_is_told(
@@ -737,7 +763,7 @@ def test_a_hostile_column_name_harms_nothing(
 def test_a_file_name_that_is_no_text_harms_nothing(tmp_path: Path) -> None:
     """Evidence comes from machines of any encoding."""
     (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(events(2))
-    command = [*COMMAND, "export", str(tmp_path), "out"]
+    command = [*COMMAND, "export", str(tmp_path), "out", "--settle", "0"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
@@ -781,29 +807,17 @@ def test_nothing_but_parts_is_below_the_folder_that_one_is_in(
 # Kills: whatever was done, the next run ends in each event once.
 
 
-class KilledError(BaseException):
-    """Nothing catches it, as nothing catches a kill."""
-
-
-POINTS = ["plans/", "turns/00000001.json", "-000001.cef", "-000002.cef", ".closed", "manifests/"]
-
-
-def kill_at(patch: pytest.MonkeyPatch, point: str, *, done: bool) -> None:
-    """Let the creation of an object be the last thing that a run does, or almost does."""
-    create = LocalStore.create
-
-    def killed(
-        store: LocalStore, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
-    ) -> bool:
-        hit = point in key
-        if hit and not done:
-            raise KilledError
-        created = create(store, key, body, content_type, metadata)
-        if hit:
-            raise KilledError
-        return created
-
-    patch.setattr(LocalStore, "create", killed)
+POINTS = [
+    "plans/",
+    "turns/00000001.json",
+    "progress/00000001/000001",
+    "-000001.cef",
+    "progress/00000001/000002",
+    "-000002.cef",
+    "manifests/",
+    ".closed",
+    "seen/",
+]
 
 
 def export_killed(point: str, *arguments: str, done: bool) -> None:
@@ -859,7 +873,7 @@ def test_a_killed_run_is_finished_after_another_one(
     write(tmp_path / "a.jsonl", events(6))
     write(tmp_path / "b.jsonl", events(2, source="b"))
     export_killed(point, "a.jsonl", "out", done=done)
-    assert call("export", "b.jsonl", "out").code in {0, 75}
+    assert call("export", "b.jsonl", "out", "--turn-timeout", "0").code == 0
     for _ in range(2):
         assert call("export", "a.jsonl", "b.jsonl", "out").code == 0
     assert len(delivered(tmp_path / "out")) == 8
@@ -871,15 +885,15 @@ def test_two_runs_at_once_deliver_each_event_once(
     """While one converts a source, another may deliver it, and a second one after it."""
     write(tmp_path / "a.jsonl", events(6))
     write(tmp_path / "b.jsonl", events(2, source="b"))
-    job = import_module("cefline.job")
-    check = job.check_unchanged
+    line = import_module("cefline.line")
+    check = line.check_unchanged
 
     def other_run(local: object) -> None:
-        monkeypatch.setattr(job, "check_unchanged", check)
+        monkeypatch.setattr(line, "check_unchanged", check)
         run("a.jsonl", "b.jsonl", "out")
         check(local)
 
-    monkeypatch.setattr(job, "check_unchanged", other_run)
+    monkeypatch.setattr(line, "check_unchanged", other_run)
     call("export", "a.jsonl", "b.jsonl", "out")
     call("export", "a.jsonl", "b.jsonl", "out")
     assert len(delivered(tmp_path / "out")) == 8
@@ -902,7 +916,7 @@ def test_a_lost_reply_is_resolved_on_s3(call: Callable[..., Result], s3: S3) -> 
     """A part that is there already is ours if its text is, though its stored bytes differ."""
     first = call("export", JSONL, f"{s3.url}/siem", "--json", env=s3.env)
     for key in s3.sizes():
-        if "/manifests/" in key or key.endswith(".closed"):
+        if "/manifests/" in key or "/seen/" in key or key.endswith(".closed"):
             s3.client.delete_object(Bucket=s3.bucket, Key=key)
     again = call(
         "export", JSONL, f"{s3.url}/siem", "--json", "--compression-level", "1", env=s3.env

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cefline import times
-from cefline.conform import PRESENT, Rules, conform
+from cefline.conform import Rules, conform
+from cefline.counts import PRESENT
 from cefline.errors import SourceError
 from cefline.read import Batch
 from cefline_schemas.timeline import FIELDS

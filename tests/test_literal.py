@@ -2,6 +2,8 @@
 
 import ast
 import json
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cefline import literal
+from tests.lines import Event, of_array, of_lines, of_rows, written
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NAMES = TEXT.filter(lambda name: "\0" not in name)  # has a test of its own
@@ -58,18 +61,23 @@ def columns(draw: st.DrawFn) -> tuple[pa.DataType, list[Any]]:
 
 
 def from_parquet(
-    values: list[Any], dtype: pa.DataType | None = None, members: tuple[str, ...] = ()
+    values: list[Any],
+    dtype: pa.DataType | None = None,
+    members: tuple[str, ...] = (),
+    form: literal.Form = "python",
 ) -> list[str | None]:
     """Return the literals of a nested Arrow column."""
     column = pl.Series("x", pa.array(values, dtype))
-    written = literal.expression(pl.col("x"), column.dtype, members)
+    written = literal.expression(pl.col("x"), column.dtype, members, form)
     return column.to_frame().select(written).to_series().to_list()
 
 
-def from_json(values: list[Any], members: tuple[str, ...] = ()) -> list[str | None]:
+def from_json(
+    values: list[Any], members: tuple[str, ...] = (), form: literal.Form = "python"
+) -> list[str | None]:
     """Return the literals of JSON texts."""
     texts = [None if value is None else json.dumps(value) for value in values]
-    return literal.of_json(pl.Series(texts, dtype=pl.String), members).to_list()
+    return literal.of_json(pl.Series(texts, dtype=pl.String), members, form).to_list()
 
 
 def without_nulls(value: object) -> object:
@@ -197,3 +205,159 @@ def test_no_json_is_an_error() -> None:
     """What is no JSON is refused, never quoted as it is."""
     with pytest.raises(ValueError, match="Expecting"):
         literal.of_json(pl.Series(["[1"]))
+
+
+# JSON.
+
+_JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(10**30), 10**30),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(), max_size=8),
+        st.sampled_from(['"', "\\", "\0\x1f\x7f", "\n\r\t\b\f", "</script>", "\u2028", "NaN"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.text(st.characters(), max_size=5), inner, max_size=4),
+    ),
+    max_leaves=12,
+)
+"""Any value, lone surrogates in texts and names among them."""
+
+
+def strictly(text: str) -> object:
+    """Read JSON as strict readers do: NaN and the infinities are none."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@given(_JSON, st.booleans())
+def test_json_reads_its_literal_back(
+    value: Any,  # noqa: ANN401 - any value
+    ascii_only: bool,  # noqa: FBT001 - drawn by position
+) -> None:
+    """The JSON form holds the value, but for null members; the order of members is the text's."""
+    given_text = json.dumps(value, ensure_ascii=ascii_only)
+    if not ascii_only:
+        given_text = given_text.encode(errors="backslashreplace").decode()
+    [text] = literal.of_json(pl.Series([given_text]), form="json").to_list()
+    read = strictly(text)
+    expected = without_nulls(json.loads(given_text))
+    assert read == expected
+    assert json.dumps(read) == json.dumps(expected)
+    assert not any(c < " " for c in text)
+
+
+@given(columns())
+def test_parquet_and_json_give_the_same_json(column: tuple[pa.DataType, list[Any]]) -> None:
+    """A nested column gives the text that its values give as JSON, and strict readers take it."""
+    dtype, values = column
+    texts = from_parquet(values, dtype, form="json")
+    assert texts == from_json(values, form="json")
+    for text, value in zip(texts, values, strict=True):
+        assert value is None or (text and strictly(text) == without_nulls(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (["a"], '["a"]'),
+        ([{"a": 1, "b": [True, False, None]}], '[{"a": 1, "b": [true, false, null]}]'),
+        (["it's"], '["it\'s"]'),
+        (['say "hi"'], '["say \\"hi\\""]'),
+        (["a\\b"], '["a\\\\b"]'),
+        (["a\nb\rc\td"], '["a\\nb\\rc\\td"]'),
+        (["\0\x08\x0c\x1b\x1f"], '["\\u0000\\u0008\\u000c\\u001b\\u001f"]'),
+        (["\x7f\u2028é\U0001f600/"], '["\x7f\u2028é\U0001f600/"]'),
+        ([None, "null"], '[null, "null"]'),
+        ([], "[]"),
+        ([""], '[""]'),
+        ([{"a": None, "b": 1}], '[{"b": 1}]'),
+        ([{"a": None}], "[{}]"),
+        ([{'"\n': 1}], '[{"\\"\\n": 1}]'),
+        ([1.0, 0.1, -0.0], "[1.0, 0.1, -0.0]"),
+        ([{"a": {"b": [{"c": "d"}]}}], '[{"a": {"b": [{"c": "d"}]}}]'),
+    ],
+)  # fmt: skip
+def test_literals_in_json(value: object, text: str) -> None:
+    """Double quotes, JSON's own words, and escapes for what JSON can't hold; all else as it is."""
+    assert from_parquet([value, None], form="json") == [text, None]
+    assert from_json([value, None], form="json") == [text, None]
+
+
+@pytest.mark.parametrize(
+    "dtype", [pa.float64(), pa.float32(), pa.float16()], ids=["double", "float", "half"]
+)
+def test_numbers_that_json_has_not_stand_in_quotes(dtype: pa.DataType) -> None:
+    """NaN and the infinities of a Parquet list are text, and the text is JSON all the same."""
+    numbers = [float("nan"), float("inf"), float("-inf"), 1.5, None]
+    expected = '["NaN", "inf", "-inf", 1.5, null]'
+    assert from_parquet([numbers, None], pa.list_(dtype), form="json") == [expected, None]
+    [nested] = from_parquet(
+        [{"a": [numbers]}], pa.struct([("a", pa.list_(pa.list_(dtype)))]), form="json"
+    )
+    assert nested == f'{{"a": [{expected}]}}'
+
+
+@pytest.mark.parametrize("text", ["[1e400]", "[-1e400]", "[NaN]", '{"a": Infinity}'])
+def test_json_numbers_that_no_float_holds_stand_in_quotes(text: str) -> None:
+    """What Python's parser makes an infinity of is no reason for text that is no JSON."""
+    strictly(literal.of_json(pl.Series([text]), form="json").item())
+
+
+@pytest.mark.parametrize("form", ["python", "json"])
+def test_members_have_one_order_in_both_forms(form: literal.Form) -> None:
+    """Members that the field table names stand first in JSON, too; the rest keep their order."""
+    value = {"z": 1, "url": "u", "a": [{"url": 2, "b": 3, "str_detected": 4}], "str_detected": "s"}
+    members = ("str_detected", "url")
+    [parquet], [of_json] = (
+        from_parquet([value], members=members, form=form),
+        from_json([value], members, form),
+    )
+    assert parquet == of_json
+    read = ast.literal_eval(str(of_json))
+    assert list(read) == ["str_detected", "url", "z", "a"]
+    assert list(read["a"][0]) == ["str_detected", "url", "b"]
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        (pa.array([[0]], pa.list_(pa.timestamp("us"))), '["1970-01-01 00:00:00.000000"]'),
+        (pa.array([[date(2026, 1, 12)]]), '["2026-01-12"]'),
+        (pa.array([[Decimal("1.50"), None]]), "[1.50, null]"),
+        (pa.array([[2**64 - 1]], pa.list_(pa.uint64())), "[18446744073709551615]"),
+        (pa.array([[1, 2]], pa.list_(pa.int8(), 2)), "[1, 2]"),
+        (pa.array([["a", "a"]], pa.list_(pa.dictionary(pa.int8(), pa.string()))), '["a", "a"]'),
+        (pa.array([[None]], pa.list_(pa.null())), "[null]"),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)  # fmt: skip
+def test_every_type_in_a_list_is_json(column: pa.Array, text: str) -> None:
+    """Numbers stay numbers; what JSON has no type for is text in quotes."""
+    series = pl.Series("x", column)
+    made = literal.expression(pl.col("x"), series.dtype, form="json")
+    assert series.to_frame().select(made).to_series().to_list() == [text]
+    assert isinstance(strictly(text), list)
+
+
+def test_lists_of_an_export_are_json() -> None:
+    """The setting reaches the fields of both forms; texts that look like lists stay texts."""
+    events: list[Event] = [
+        {"eventId": "1", "notes": [{"author": "a", "note": 'say "hi"\n', "gone": None}]},
+        {"eventId": "2", "highlights": ["C:\\a", "it's"], "msg": "['x']"},
+        {"eventId": "3", "query_suggestions": [{"url": "u", "str_detected": "s=1"}]},
+    ]
+    expected = [
+        {"eventId": "1", "notes": '[{"author": "a", "note": "say \\"hi\\"\\n"}]'},
+        {"eventId": "2", "highlights": '["C:\\\\a", "it\'s"]', "msg": "['x']"},
+        {"eventId": "3", "query_suggestions": '[{"str_detected": "s=1", "url": "u"}]'},
+    ]
+    for content in (of_lines(events), of_array(events), of_rows(events)):
+        assert written(content, lists="json").events == expected
+        assert written(content).events != expected

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from botocore.exceptions import (
-    ClientError,
     ConnectionClosedError,
     EndpointConnectionError,
     NoCredentialsError,
@@ -17,53 +16,31 @@ from botocore.exceptions import (
 
 from cefline import s3 as s3_module
 from cefline.errors import CeflineError, ConfigError, SourceError, TryAgainError
-from cefline.read import Source, fetch, find
+from cefline.sources import Source, fetch, find
 from cefline.s3 import S3Settings
 from tests import sample
+from tests.parts import FakeFs, answered, as_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import s3fs
 
     from tests.seaweed import S3
 
 JSONL = sample.DATA / "sample.jsonl"
 
 
-class Client:
-    """A client whose every call fails in one way, or gives the pages it was made with."""
-
-    def __init__(self, *answers: Exception | dict[str, Any]) -> None:
-        self.answers = list(answers)
-        self.calls: list[dict[str, Any]] = []
-
-    def call_s3(self, method: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - any
-        self.calls.append({"method": method, **arguments})
-        answer = self.answers.pop(0)
-        if isinstance(answer, ClientError):
-            raise OSError("as s3fs translates it") from answer
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-def as_fs(client: Client) -> s3fs.S3FileSystem:
-    return client
+def unconnected() -> NoReturn:
+    """Stand for the S3 client where none may be asked for."""
+    raise AssertionError
 
 
 @pytest.fixture
-def connect(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Callable[[], s3fs.S3FileSystem]:
+def connect(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Callable[[], s3_module.Client]:
     """Return what gives a client of the test's corner."""
     for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
     return functools.cache(functools.partial(s3_module.connect, S3Settings(attempts=1)))
-
-
-def answered(code: str, status: int) -> ClientError:
-    reply: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(reply, "PutObject")
 
 
 @pytest.mark.parametrize(
@@ -97,20 +74,20 @@ def answered(code: str, status: int) -> ClientError:
 def test_an_error_ends_in_its_exit_code(err: Exception, exit_code: int) -> None:
     """What a retry can heal is 75, what only the user can is 78, and anything else is 1."""
     with pytest.raises(CeflineError, match="s3://cef/x") as caught:
-        s3_module.call(as_fs(Client(err)), "put_object", "s3://cef/x")
+        s3_module.call(as_client(FakeFs(err), attempts=1), "put_object", "s3://cef/x")
     assert caught.value.exit_code == exit_code
 
 
 def test_a_listing_goes_through_all_pages() -> None:
     """Nothing is lost behind the first thousand keys."""
-    client = Client(
+    fs = FakeFs(
         {"Contents": [{"Key": "a"}], "IsTruncated": True, "NextContinuationToken": "t1"},
         {"IsTruncated": True, "NextContinuationToken": "t2"},
         {"Contents": [{"Key": "b"}], "IsTruncated": False},
     )
-    assert [o["Key"] for o in s3_module.listing(as_fs(client), "s3://cef/p/")] == ["a", "b"]
-    assert [call.get("ContinuationToken") for call in client.calls] == [None, "t1", "t2"]
-    assert {call["Prefix"] for call in client.calls} == {"p/"}
+    assert [o["Key"] for o in s3_module.listing(as_client(fs), "s3://cef/p/")] == ["a", "b"]
+    assert [call.get("ContinuationToken") for call in fs.calls] == [None, "t1", "t2"]
+    assert {call["Prefix"] for call in fs.calls} == {"p/"}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +101,7 @@ def test_a_listing_goes_through_all_pages() -> None:
     ],
 )
 def test_an_unencrypted_endpoint_is_refused(
-    connect: Callable[[], s3fs.S3FileSystem], endpoint: str
+    connect: Callable[[], s3_module.Client], endpoint: str
 ) -> None:
     """Evidence is not sent in the clear to anything but this machine, unless that is asked for."""
     connect()
@@ -144,7 +121,7 @@ def test_an_unencrypted_endpoint_is_refused(
     ],
 )
 def test_loopback_and_encrypted_endpoints_are_taken(
-    connect: Callable[[], s3fs.S3FileSystem], endpoint: str
+    connect: Callable[[], s3_module.Client], endpoint: str
 ) -> None:
     """Test servers and gateways on this machine need no certificate."""
     connect()
@@ -152,7 +129,7 @@ def test_loopback_and_encrypted_endpoints_are_taken(
 
 
 def test_a_password_in_the_endpoint_is_not_shown(
-    connect: Callable[[], s3fs.S3FileSystem],
+    connect: Callable[[], s3_module.Client],
 ) -> None:
     """Messages go to logs that many can read."""
     connect()
@@ -172,7 +149,7 @@ def test_settings_that_can_t_be_are_told(settings: S3Settings) -> None:
 
 
 def test_a_bucket_s_impossible_name_is_told_as_such(
-    connect: Callable[[], s3fs.S3FileSystem],
+    connect: Callable[[], s3_module.Client],
 ) -> None:
     """The advice is about the bucket, not about credentials."""
     with pytest.raises(ConfigError) as caught:
@@ -223,7 +200,7 @@ def exports(s3: S3) -> S3:
 )
 def test_sources_are_found_on_s3_as_they_are_locally(
     exports: S3,
-    connect: Callable[[], s3fs.S3FileSystem],
+    connect: Callable[[], s3_module.Client],
     tmp_path: Path,
     name: str,
     found: list[str],
@@ -241,7 +218,7 @@ def test_sources_are_found_on_s3_as_they_are_locally(
 
 @pytest.mark.parametrize("name", ["nothing.jsonl", "exports-3", "exports-2/e", "exports/a"])
 def test_a_name_without_an_object_is_told(
-    exports: S3, connect: Callable[[], s3fs.S3FileSystem], name: str
+    exports: S3, connect: Callable[[], s3_module.Client], name: str
 ) -> None:
     """What only begins like an object is no folder."""
     with pytest.raises(SourceError, match="no such file"):
@@ -252,20 +229,20 @@ def test_a_name_without_an_object_is_told(
 def test_other_schemes_are_refused(name: str) -> None:
     """Sources are local or on S3; a chain of filesystems could reach anything."""
     with pytest.raises(CeflineError, match="local files or s3:// objects") as caught:
-        find([name], lambda: None)
+        find([name], unconnected)
     assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 11, 35])
 def test_an_object_is_fetched_in_ranges(
     s3: S3,
-    connect: Callable[[], s3fs.S3FileSystem],
+    connect: Callable[[], s3_module.Client],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     size: int,
 ) -> None:
     """Whatever its size, the file has its bytes, and the identity that a local file would have."""
-    monkeypatch.setattr(import_module("cefline.read.source"), "_RANGE", 10)
+    monkeypatch.setattr(import_module("cefline.sources"), "_RANGE", 10)
     body = bytes(range(size))
     url = s3.put("a.jsonl", body)
     path = tmp_path / "same.jsonl"
@@ -285,7 +262,7 @@ def test_an_object_is_fetched_in_ranges(
     ],
 )
 def test_an_object_that_changes_is_not_read_as_a_mix(
-    s3: S3, connect: Callable[[], s3fs.S3FileSystem], tmp_path: Path, *, gone: bool
+    s3: S3, connect: Callable[[], s3_module.Client], tmp_path: Path, *, gone: bool
 ) -> None:
     """Every range is of the version that was listed, or the source fails and says why."""
     (source,) = find([s3.put("a.jsonl", b"old")], connect)
@@ -298,7 +275,7 @@ def test_an_object_that_changes_is_not_read_as_a_mix(
 
 
 def test_a_changed_object_is_refused_by_its_version(
-    s3: S3, connect: Callable[[], s3fs.S3FileSystem], tmp_path: Path
+    s3: S3, connect: Callable[[], s3_module.Client], tmp_path: Path
 ) -> None:
     """The size alone would not tell."""
     (source,) = find([s3.put("a.jsonl", b"old")], connect)
@@ -310,7 +287,7 @@ def test_a_changed_object_is_refused_by_its_version(
 
 def test_a_source_that_the_disk_does_not_hold_is_a_reason_to_try_again(
     s3: S3,
-    connect: Callable[[], s3fs.S3FileSystem],
+    connect: Callable[[], s3_module.Client],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -327,7 +304,7 @@ def test_a_source_that_the_disk_does_not_hold_is_a_reason_to_try_again(
 
 def test_a_short_write_does_not_shorten_the_source(
     s3: S3,
-    connect: Callable[[], s3fs.S3FileSystem],
+    connect: Callable[[], s3_module.Client],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -345,7 +322,7 @@ def test_a_short_write_does_not_shorten_the_source(
 
 def test_a_local_source_that_goes_while_it_is_read_is_told(tmp_path: Path) -> None:
     """It is a source that changed, and stops no other."""
-    from cefline.read import Local, check_unchanged
+    from cefline.sources import Local, check_unchanged
 
     gone = Local(Source(str(tmp_path / "a.jsonl"), 1, "1-1"), tmp_path / "a.jsonl", "00")
     with pytest.raises(SourceError):

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cefline import keys
-from cefline.deliver import Staged, stage
+from cefline.deliver.stage import Staged, stage
 from cefline.errors import SourceError, TryAgainError
 from cefline.pack import BLOCK, Compression, Piece
 
@@ -61,7 +61,7 @@ def staged(
     level: int | None = None,
 ) -> list[Staged]:
     with ThreadPoolExecutor(2) as pool:
-        return stage(given_pieces, folder, compression, level, pool)
+        return stage(given_pieces, folder, compression, pool, level=level)
 
 
 def text(part: Staged, compression: Compression) -> bytes:
@@ -185,7 +185,7 @@ def test_text_that_waits_stays_below_its_budget(
         patch.setattr(module, "BLOCK", 100)
         patch.setattr(module, "WAITING", budget)
         folder = tmp_path_factory.mktemp("staged")
-        parts = stage(watched(pool), folder, "gzip", None, pool)
+        parts = stage(watched(pool), folder, "gzip", pool)
     assert asked == len(made)
     assert sorted(text(part, "gzip") for part in parts) == sorted(texts(made).values())
 
@@ -207,7 +207,8 @@ def test_a_full_disk_is_a_reason_to_try_again(tmp_path: Path, code: int) -> None
     with pytest.raises(TryAgainError, match="disk is full") as caught:
         staged(full(), tmp_path)
     assert caught.value.exit_code == 75
-    assert "TMPDIR" in str(caught.value)
+    assert "bytes are free" in str(caught.value)
+    assert "--staging" in str(caught.value)
 
 
 def test_an_error_of_the_source_passes_unchanged(tmp_path: Path) -> None:

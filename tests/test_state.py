@@ -1,204 +1,132 @@
-"""The state: one destination, plans that stand, and turns that order all deliveries."""
+"""The state: objects that are created once, and one destination that they belong to."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from cefline.deliver import LocalStore
-from cefline.deliver.state import (
-    bind,
-    close_turn,
-    delivery_id,
-    make_manifest,
-    make_plan,
-    manifests,
-    plan,
-    take_turn,
-)
-from cefline.errors import CeflineError, ConfigError, DeliveryError, TryAgainError
+from cefline.deliver.state import bind, create, load
+from cefline.deliver.store import LocalStore
+from cefline.errors import CeflineError, ConfigError, DeliveryError
+from tests.parts import TEXT, local_store
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-NOW = datetime(2026, 1, 12, 10, 15, tzinfo=UTC)
-PLAN: dict[str, Any] = {
-    "cefline": "0.1.0",
-    "text_format": 1,
-    "settings": {"part_size": 64, "partition_by": ["evidence_id"]},
-    "source": {"url": "a.jsonl"},
-    "parts": [{"partition": "evidence_id-2", "events": 3, "text_sha256": "00"}],
-}
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> LocalStore:
     """Return a state without anything in it."""
-    return local(tmp_path)
+    return local_store(tmp_path / "state")
 
 
-def local(folder: Path) -> LocalStore:
-    return LocalStore(str(folder), folder, folder / ".tmp")
+@pytest.fixture
+def dest(tmp_path: Path) -> LocalStore:
+    """Return a destination without anything in it."""
+    return local_store(tmp_path / "siem")
 
 
-def test_a_state_belongs_to_its_first_destination(state: LocalStore) -> None:
+def other(tmp_path: Path, name: str = "other") -> LocalStore:
+    return local_store(tmp_path / name)
+
+
+def test_an_object_of_json_is_created_once(state: LocalStore) -> None:
+    """The first one stands, and the second writer is told."""
+    assert create(state, "plans/a.json", {"n": 1, "name": "caf\udce9"})
+    assert not create(state, "plans/a.json", {"n": 2})
+    assert load(state, "plans/a.json", "n", "name") == {"n": 1, "name": "caf\\udce9"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"text"', b"{}", b"\xff", b'{"a": 1}'])
+def test_what_is_no_object_of_ours_is_told(state: LocalStore, content: bytes) -> None:
+    """Something else wrote there: an error with its name, and no traceback."""
+    state.create("plans/a.json", content, TEXT, {})
+    with pytest.raises(DeliveryError, match=r"plans/a\.json is no object of cefline's"):
+        load(state, "plans/a.json", "a", "b")
+
+
+def test_a_state_belongs_to_its_first_destination(
+    state: LocalStore, dest: LocalStore, tmp_path: Path
+) -> None:
     """Two destinations in one state would hide each other's deliveries."""
-    bind(state, "s3://cef/siem", hive=False)
-    bind(state, "s3://cef/siem", hive=False)
-    with pytest.raises(ConfigError, match=r"belongs to s3://cef/siem, not to s3://cef/other"):
-        bind(state, "s3://cef/other", hive=False)
-    assert json.loads(state.read("state.json"))["dest"] == "s3://cef/siem"
+    bind(state, dest, hive=False)
+    bind(state, dest, hive=False)
+    with pytest.raises(ConfigError, match=f"belongs to {dest.url}, not to .*other") as caught:
+        bind(state, other(tmp_path), hive=False)
+    assert caught.value.exit_code == 78
+    assert "--adopt" in str(caught.value)
+    assert json.loads(state.read("state.json"))["dest"] == dest.url
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])
-def test_a_state_that_is_not_ours_is_told(state: LocalStore, content: bytes) -> None:
+def test_a_state_that_is_not_ours_is_told(
+    state: LocalStore, dest: LocalStore, content: bytes
+) -> None:
     """A damaged or foreign object in its place is an error with a name, no traceback."""
     state.create("state.json", content, "application/json", {})
     with pytest.raises(CeflineError, match=r"state\.json"):
-        bind(state, "s3://cef/siem", hive=False)
+        bind(state, dest, hive=False)
 
 
-def test_a_delivery_is_named_after_its_content() -> None:
-    """The same bytes are the same delivery, whatever the file is called."""
-    assert delivery_id("ab" * 32) == "ab" * 16
-
-
-def test_deliveries_with_a_manifest_are_done(state: LocalStore) -> None:
-    """Only they: a plan is a promise."""
-    assert manifests(state) == set()
-    make_plan(state, "a" * 32, PLAN)
-    make_manifest(state, "b" * 32, PLAN)
-    make_manifest(state, "b" * 32, {**PLAN, "other": 1})
-    assert manifests(state) == {"b" * 32}
-    assert "other" not in json.loads(state.read(f"manifests/{'b' * 32}.json"))
-
-
-def test_a_plan_is_found_by_its_whole_name(state: LocalStore) -> None:
-    """Neither the plan of another delivery nor one whose name begins alike."""
-    make_plan(state, "a" * 32, PLAN)
-    make_plan(state, "a" * 31, {**PLAN, "other": 1})
-    assert plan(state, "a" * 32) == PLAN
-    assert plan(state, "b" * 32) is None
-    assert plan(state, "a" * 30) is None
-
-
-def test_the_same_plan_may_be_made_again(state: LocalStore) -> None:
-    """Two honest writers may differ in what does not matter, and the first one's stands."""
-    make_plan(state, "a", PLAN)
-    make_plan(state, "a", {**PLAN, "source": {"url": "elsewhere.jsonl"}, "cefline": "9"})
-    assert plan(state, "a") == PLAN
-
-
-@pytest.mark.parametrize("name", ["settings", "parts", "text_format"])
-def test_another_plan_of_a_delivery_is_refused(state: LocalStore, name: str) -> None:
-    """Parts of the first may be out already; going on by another one would double events."""
-    make_plan(state, "a", PLAN)
-    with pytest.raises(DeliveryError, match=r"made by cefline 0\.1\.0") as caught:
-        make_plan(state, "a", {**PLAN, name: None})
-    assert caught.value.exit_code == 1
-    assert plan(state, "a") == PLAN
-
-
-def test_turns_are_numbered_and_stamped(state: LocalStore) -> None:
-    """The first has the clock's time; each one says who took it."""
-    turn = take_turn(state, "a", "a.jsonl", NOW)
-    assert (turn.number, turn.stamp) == (1, "20260112T101500Z")
-    content = json.loads(state.read("turns/00000001.json"))
-    assert content["delivery"] == "a"
-    assert content["source"] == "a.jsonl"
-    assert {"turn", "stamp", "host", "process"} <= set(content)
-
-
-@given(st.lists(st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1)), min_size=2, max_size=6))  # noqa: DTZ001 - hypothesis adds the zone
-def test_stamps_rise_whatever_the_clock_does(
-    tmp_path_factory: pytest.TempPathFactory, clock: list[datetime]
-) -> None:
-    """A clock that stands still or goes back puts no delivery before an earlier one."""
-    state = local(tmp_path_factory.mktemp("state"))
-    turns = []
-    for number, now in enumerate(clock):
-        turns.append(take_turn(state, f"d{number}", "x", now.replace(tzinfo=UTC)))
-        close_turn(state, turns[-1], f"d{number}")
-    assert [turn.number for turn in turns] == list(range(1, len(clock) + 1))
-    assert all(a.stamp < b.stamp for a, b in itertools.pairwise(turns))
-
-
-@pytest.mark.parametrize("later", [timedelta(), timedelta(milliseconds=900), timedelta(days=-1)])
-def test_a_turn_in_the_same_second_is_a_second_later(state: LocalStore, later: timedelta) -> None:
-    """Stamps have whole seconds, and each has one turn."""
-    close_turn(state, take_turn(state, "a", "x", NOW), "a")
-    assert take_turn(state, "b", "x", NOW + later).stamp == "20260112T101501Z"
-
-
-def test_the_hundredth_turn_follows_the_ninety_ninth(state: LocalStore) -> None:
-    """The last turn is the greatest, not the one that a listing happens to end with."""
-    for number in range(1, 12):
-        turn = take_turn(state, f"d{number}", "x", NOW)
-        close_turn(state, turn, f"d{number}")
-    assert turn.number == 11
-
-
-def test_an_open_turn_of_another_delivery_is_waited_for(state: LocalStore) -> None:
-    """Its parts may appear at any time; keys between them would be missed. It says whose it is."""
-    take_turn(state, "a", "s3://cef/a.jsonl", NOW)
-    for _ in range(2):
-        with pytest.raises(TryAgainError, match="turn 1 is still open") as caught:
-            take_turn(state, "b", "b.jsonl", NOW)
-        assert caught.value.exit_code == 75
-        assert "s3://cef/a.jsonl" in str(caught.value)
-    assert [key for key, _ in state.list("turns/")] == ["turns/00000001.json"]
-
-
-def test_a_delivery_goes_on_with_its_own_turn(state: LocalStore) -> None:
-    """A rerun puts the same parts under the same keys, whatever the time is now."""
-    turn = take_turn(state, "a", "x", NOW)
-    assert take_turn(state, "a", "x", NOW + timedelta(days=1)) == turn
-    close_turn(state, turn, "a")
-    close_turn(state, turn, "a")
-    assert take_turn(state, "a", "x", NOW) == turn
-
-
-def test_a_delivery_never_has_two_turns(state: LocalStore) -> None:
-    """Another run may have finished it, and a delivery after it, while this one converted."""
-    for delivery in "ab":
-        turn = take_turn(state, delivery, "x", NOW)
-        make_manifest(state, delivery, PLAN)
-        close_turn(state, turn, delivery)
-    with contextlib.suppress(CeflineError):
-        take_turn(state, "a", "x", NOW)
-    assert [key for key, _ in state.list("turns/") if key.endswith(".json")] == [
-        "turns/00000001.json",
-        "turns/00000002.json",
-    ]
-
-
-def test_a_turn_with_a_manifest_blocks_nobody(state: LocalStore) -> None:
-    """A run that was killed between its manifest and the close has nothing left to do."""
-    take_turn(state, "a", "x", NOW)
-    make_manifest(state, "a", PLAN)
-    assert take_turn(state, "b", "y", NOW).number == 2
-
-
-def test_keys_of_both_kinds_don_t_meet(state: LocalStore) -> None:
+def test_keys_of_both_kinds_don_t_meet(state: LocalStore, dest: LocalStore) -> None:
     """`dt=2026-01-12` sorts behind `2026-01-13`: a destination has keys of one kind."""
-    bind(state, "s3://cef/siem", hive=False)
+    bind(state, dest, hive=False)
     with pytest.raises(ConfigError, match="hive"):
-        bind(state, "s3://cef/siem", hive=True)
+        bind(state, dest, hive=True)
+    with pytest.raises(ConfigError, match="hive"):
+        bind(state, dest, hive=True, adopt=True)
 
 
-def test_a_turn_that_was_just_taken_is_not_taken_again(
-    state: LocalStore, monkeypatch: pytest.MonkeyPatch
+def test_of_many_destinations_one_gets_the_state(state: LocalStore, tmp_path: Path) -> None:
+    """Runs that begin at the same time don't share it either."""
+
+    def bound(number: int) -> bool:
+        try:
+            bind(state, other(tmp_path, f"dest{number}"), hive=False)
+        except ConfigError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(bound, range(8)))
+    assert sum(won) == 1
+    assert json.loads(state.read("state.json"))["dest"].endswith(f"dest{won.index(True)}")
+
+
+@pytest.mark.parametrize("key", ["2026-01-12/x.cef.gz", "readme.txt"])
+def test_a_destination_with_objects_needs_its_state(
+    state: LocalStore, dest: LocalStore, key: str
 ) -> None:
-    """Of two runs that see the same last turn, one gets the next; the other tries again."""
-    before = list(state.list("turns/"))
-    take_turn(state, "a", "x", NOW)
-    monkeypatch.setattr(LocalStore, "list", lambda _, __="": iter(before))
-    with pytest.raises(TryAgainError, match="just now"):
-        take_turn(state, "b", "y", NOW)
+    """With an empty one everything would be delivered again: 78, with the object's name."""
+    dest.create(key, b"x", TEXT, {})
+    with pytest.raises(ConfigError, match="has objects already") as caught:
+        bind(state, dest, hive=False)
+    assert caught.value.exit_code == 78
+    assert key in str(caught.value)
+    assert "--adopt" in str(caught.value)
+    assert list(state.list()) == []
+
+
+def test_an_adopted_destination_is_adopted_once(state: LocalStore, dest: LocalStore) -> None:
+    """The next run finds a state, and needs no flag."""
+    dest.create("x.cef.gz", b"x", TEXT, {})
+    bind(state, dest, hive=False, adopt=True)
+    bind(state, dest, hive=False)
+    assert [key for key, _ in state.list()] == ["state.json"]
+
+
+def test_a_state_follows_a_destination_that_was_moved(
+    state: LocalStore, dest: LocalStore, tmp_path: Path
+) -> None:
+    """Said once; a third destination is refused as before, and nothing was overwritten."""
+    bind(state, dest, hive=False)
+    moved = other(tmp_path)
+    bind(state, moved, hive=False, adopt=True)
+    bind(state, moved, hive=False, adopt=True)
+    bind(state, moved, hive=False)
+    with pytest.raises(ConfigError, match="belongs to"):
+        bind(state, other(tmp_path, "third"), hive=False)
+    assert json.loads(state.read("state.json"))["dest"] == dest.url

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cefline import s3 as s3_module
-from cefline.deliver import LocalStore, S3Store, Store, open_store
+from cefline.deliver.store import LocalStore, S3Store, Store, open_store
 from cefline.errors import CeflineError, ConfigError, TryAgainError
 from cefline.s3 import S3Settings
 from tests import seaweed
+from tests.parts import FakeFs, as_client, s3_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tests.seaweed import S3
 
 TEXT = "text/plain"
@@ -39,15 +37,6 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
         local: LocalStore = request.getfixturevalue("local")
         return local
     return s3_store(request.getfixturevalue("s3"), monkeypatch)
-
-
-def s3_store(
-    s3: S3, monkeypatch: pytest.MonkeyPatch, url: str = "", put: Mapping[str, str] | None = None
-) -> S3Store:
-    for name, value in s3.env.items():
-        monkeypatch.setenv(name, value)
-    fs = s3_module.connect(S3Settings(attempts=1))
-    return S3Store(url or f"{s3.url}/dest", fs, put or {})
 
 
 def files(folder: Path) -> list[str]:
@@ -224,7 +213,7 @@ def test_a_store_is_opened_by_its_url(
     local = open_store("here/out", None, none, {})
     assert local.url == str(tmp_path / "here/out")
     remote = s3_store(s3, monkeypatch)
-    assert open_store(remote.url, None, lambda: remote.fs, {}).url == remote.url
+    assert open_store(remote.url, None, lambda: remote.client, {}).url == remote.url
 
 
 def test_type_and_metadata_go_with_the_object(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,35 +226,76 @@ def test_type_and_metadata_go_with_the_object(s3: S3, monkeypatch: pytest.Monkey
     assert stored.metadata == {"cefline-turn": "1"}
 
 
-def test_arguments_of_every_put_are_sent(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_of_every_put_are_sent() -> None:
     """What the settings ask for goes with each object, and none of it is dropped on the way."""
-    sent: dict[str, Any] = {}
-
-    class Client:
-        def call_s3(self, method: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - any
-            sent.update(arguments, method=method)
-            return {}
-
     settings = S3Settings(
-        sse="aws:kms", sse_kms_key_id="k", acl="bucket-owner-full-control", storage_class="GLACIER"
+        sse="aws:kms",
+        sse_kms_key_id="k",
+        acl="bucket-owner-full-control",
+        storage_class="GLACIER",
+        tags="team=dfir&case=7",
     )
-    store = S3Store(s3.url, s3_store(s3, monkeypatch).fs, settings.put_arguments())
-    object.__setattr__(store, "fs", Client())
+    fs = FakeFs({"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:x:1:key/k"})
+    store = S3Store("s3://cef/siem", as_client(fs), settings.put_arguments())
     assert store.create("a", b"x", TEXT, {"m": "1"})
-    assert sent == {
-        "method": "put_object",
-        "Bucket": s3.bucket,
-        "Key": f"{s3.prefix}/a",
-        "Body": b"x",
-        "IfNoneMatch": "*",
-        "ChecksumSHA256": "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=",
-        "ContentType": TEXT,
-        "Metadata": {"m": "1"},
-        "ServerSideEncryption": "aws:kms",
-        "SSEKMSKeyId": "k",
-        "ACL": "bucket-owner-full-control",
-        "StorageClass": "GLACIER",
-    }
+    assert fs.calls == [
+        {
+            "method": "put_object",
+            "Bucket": "cef",
+            "Key": "siem/a",
+            "Body": b"x",
+            "IfNoneMatch": "*",
+            "ChecksumSHA256": "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=",
+            "ContentType": TEXT,
+            "Metadata": {"m": "1"},
+            "ServerSideEncryption": "aws:kms",
+            "SSEKMSKeyId": "k",
+            "ACL": "bucket-owner-full-control",
+            "StorageClass": "GLACIER",
+            "Tagging": "team=dfir&case=7",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"ServerSideEncryption": "AES256"}, {"ServerSideEncryption": "aws:kms"}],
+    ids=["nothing", "another", "no key"],
+)
+def test_an_object_that_is_not_encrypted_as_asked_is_told(answer: dict[str, str]) -> None:
+    """Some services ignore what they don't know: the answer has to say it. Exit code 78."""
+    put = S3Settings(sse="aws:kms", sse_kms_key_id="k").put_arguments()
+    store = S3Store("s3://cef/siem", as_client(FakeFs(dict(answer))), put)
+    with pytest.raises(ConfigError, match="did not encrypt") as caught:
+        store.create("a", b"x", TEXT, {})
+    assert caught.value.exit_code == 78
+
+
+def test_tags_are_on_the_object(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lifecycle rules and rights can go by them."""
+    s3_store(s3, monkeypatch, put=S3Settings(tags="team=dfir").put_arguments()).create(
+        "part", b"x", TEXT, {}
+    )
+    answer = s3.client.get_object_tagging(Bucket=s3.bucket, Key=f"{s3.prefix}/dest/part")
+    assert answer["TagSet"] == [{"Key": "team", "Value": "dfir"}]
+
+
+@pytest.mark.parametrize("names", [["a", "ab", "b"], [f"{n:08d}.json" for n in range(12)]])
+def test_a_listing_begins_beyond_a_key(store: Store, names: list[str]) -> None:
+    """What is known need not be listed again; the key itself is left out."""
+    for name in names:
+        store.create(f"turns/{name}", b"", TEXT, {})
+    for number, name in enumerate(names):
+        listed = [key for key, _ in store.list("turns/", f"turns/{name}")]
+        assert listed == [f"turns/{one}" for one in names[number + 1 :]]
+
+
+def test_existence_is_of_the_whole_key(store: Store) -> None:
+    """Neither a longer key nor one of another folder stands for it."""
+    store.create("a/part-2", b"", TEXT, {})
+    assert store.exists("a/part-2")
+    for name in ("a/part", "a/part-22", "part-2", "a"):
+        assert not store.exists(name)
 
 
 def test_no_put_of_s3_is_left_open(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

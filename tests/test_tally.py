@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from cefline import tally as module
 from cefline import times
-from cefline.conform import PRESENT
+from cefline.counts import PRESENT, Counts, Tally
 from cefline.convert import Converted
 from cefline.errors import SourceError, TooManyRejectsError
 from cefline.pack import Slice
-from cefline.records import Counts, no_rejects, rejects
-from cefline.tally import Tally, check_rejects, tallied
+from cefline.records import no_rejects, rejects
+from cefline.tally import check_rejects, tallied
 from cefline.values import MaxRejects
 from cefline_schemas.timeline import TIME_SAMPLE
 

@@ -47,8 +47,18 @@ _SETTINGS = {
     "timezone": "Zone of times in text that have none, such as UTC.",
     "unknown": "Columns that no field takes: drop, carry or fail.  [default: drop]",
     "lists": "Form of lists and objects: python, as in the standard, or json.  [default: python]",
+    "staging": "Where sources are converted.  [default: a private folder in /var/tmp]",
+    "settle": "Files found in folders must be untouched so long.  [default: 60s]",
+    "turn_timeout": "Take over from a run without progress after this.  [default: 10m]",
+    "pace": "Wait between two parts.  [default: 0s]",
+    "known": "Evidence that came before from other content: deliver, refuse.  [default: deliver]",
+    "evidence_id": "The evidence_id of events that have none.",
+    "redeliver": "Deliver once more what was delivered, once for each TOKEN.",
     "threads": "How many cores to use.  [default: all]",
 }
+
+
+_ASSUME = "What became of a part that may have been put out and removed by a reader."
 
 
 def main() -> None:
@@ -108,6 +118,10 @@ def _with_settings(names: list[str]) -> Callable[[Any], Any]:
 @click.option("--hive", is_flag=True, help="Name folders dt=... and evidence_id=... .")
 @click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
 @click.option("--accept-truncated", is_flag=True, help="Keep what is whole of cut-off sources.")
+@click.option("--retry-failed", is_flag=True, help="Try sources that failed before.")
+@click.option("--adopt", is_flag=True, help="Take over a destination that has parts, or its state.")
+@click.option("--assume-delivered", "assume", flag_value="delivered", help=_ASSUME)
+@click.option("--assume-lost", "assume", flag_value="lost", help=_ASSUME)
 @click.option("--dry-run", is_flag=True, help="Read and convert everything, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one line of JSON.")
 @click.option("--quiet", is_flag=True, help="No progress, no log but errors, no summary.")

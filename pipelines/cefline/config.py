@@ -7,7 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cefline import __version__, values
 from cefline.errors import ConfigError, DeliveryError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from cefline.deliver.publish import Assume
     from cefline.literal import Form
     from cefline.pack import Compression
     from cefline.read.carry import Unknown
@@ -51,6 +52,17 @@ class Config:
     time_unit: Unit | None = None
     timezone: str | None = None
     threads: int | None = None
+    staging: str | None = None
+    staging_max: int | None = None
+    settle: float = 60.0
+    turn_timeout: float = 600.0
+    pace: float = 0.0
+    known: Literal["deliver", "refuse"] = "deliver"
+    evidence_id: int | None = None
+    redeliver: str | None = None
+    retry_failed: bool = False
+    assume: Assume | None = None
+    adopt: bool = False
     header: Device = field(default_factory=Device)
     severity: tuple[tuple[int, int], ...] = SEVERITY
     s3: S3Settings = field(default_factory=S3Settings)
@@ -61,6 +73,14 @@ class Config:
         plain = {name: getattr(self, name) for name in _PLANNED}
         lists = {n: list(v) if isinstance(v, tuple) else v for n, v in plain.items()}
         return {**lists, "severity": [list(pair) for pair in self.severity], "header": header}
+
+    def variant(self) -> dict[str, Any]:
+        """Return what makes a delivery of its own of bytes that were delivered before."""
+        return {"evidence_id": self.evidence_id, "redeliver": self.redeliver}
+
+    def with_variant(self, variant: Mapping[str, Any]) -> Config:
+        """Return the config with the variant of a delivery."""
+        return replace(self, evidence_id=variant["evidence_id"], redeliver=variant["redeliver"])
 
     def with_planned(self, settings: Mapping[str, Any]) -> Config:
         """Return the config with the settings of a plan.
@@ -153,7 +173,7 @@ def shown(settings: Settings) -> Iterator[tuple[str, str, str]]:
 def _value_text(name: str, value: object) -> str:
     if value is None:
         return "not set"
-    if name in {"part_size", "max_event"}:
+    if name in {"part_size", "max_event", "staging_max"}:
         return values.size_text(int(str(value)))
     if name == "severity" and isinstance(value, tuple):
         return ", ".join(f"up to {up_to}: {severity}" for up_to, severity in value)
@@ -204,6 +224,17 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "time_unit": values.choice("s", "ms", "us", "ns"),
     "timezone": values.timezone,
     "threads": values.count(1, 256),
+    "staging": values.text,
+    "staging_max": values.size,
+    "settle": values.wait,
+    "turn_timeout": values.wait,
+    "pace": values.wait,
+    "known": values.choice("deliver", "refuse"),
+    "evidence_id": values.count(0),
+    "redeliver": values.token,
+    "retry_failed": values.truth,
+    "assume": values.choice("delivered", "lost"),
+    "adopt": values.truth,
     "severity": values.severity,
     **{f"header.{f.name}": values.text for f in fields(Device)},
     "s3.endpoint": values.endpoint,
@@ -213,9 +244,11 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "s3.sse_kms_key_id": values.text,
     "s3.acl": values.text,
     "s3.storage_class": values.text,
+    "s3.tags": values.text,
     "s3.connect_timeout": values.seconds,
     "s3.read_timeout": values.seconds,
     "s3.attempts": values.count(1, 20),
+    "s3.deadline": values.seconds,
     "s3.allow_http": values.truth,
 }
 """Every setting by its full name, and what reads its value."""

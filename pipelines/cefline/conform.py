@@ -3,7 +3,7 @@
 The only place where input names and input types are known.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 
@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cefline import coerce, literal, times
+from cefline.counts import PRESENT, Counts
 from cefline.read.batch import Batch
 from cefline.records import (
     ARROW,
     REJECTS,
     Columns,
-    Counts,
     apply,
     as_series,
     as_text,
@@ -27,9 +27,6 @@ from cefline.records import (
     rejects,
 )
 from cefline_schemas.timeline import FIELDS, PLAUSIBLE, Field
-
-PRESENT = "present"
-"""Counts values that were there, readable or not, of the fields that not every value fits."""
 
 _BLANK = r"^\s*$"
 
@@ -45,6 +42,8 @@ class Rules:
     lists: literal.Form = "python"
     """How lists and objects are written."""
     fields: tuple[Field, ...] = FIELDS
+    evidence_id: int | None = None
+    """`evidence_id` of events that have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,16 @@ def conform(batch: Batch, rules: Rules) -> Conformed:
         if found:
             columns[row.name] = reduce(lambda a, b: _merged(a, b, row, notes), found)
     _count_times(columns, len(batch.ordinals), notes)
-    return _usable(columns, batch, notes)
+    usable = _usable(columns, batch, notes)
+    return usable if rules.evidence_id is None else _of_evidence(usable, rules.evidence_id)
+
+
+def _of_evidence(conformed: Conformed, number: int) -> Conformed:
+    given = conformed.columns.get("evidence_id")
+    if given is None:
+        given = pa.nulls(len(conformed.ordinals), pa.int64())
+    filled = pc.fill_null(given, number)
+    return replace(conformed, columns={**conformed.columns, "evidence_id": filled})
 
 
 def _has(batch: Batch, name: str) -> bool:
@@ -109,7 +117,7 @@ def _column(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) ->
         column = _converted(batch, name, row, rules, own)
     except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         own, column = _Notes(), batch.data.column(name)
-        raw = pl.Series([str(value) for value in column], dtype=pl.String)
+        raw = pl.Series([_shown(value) for value in column], dtype=pl.String)
         present = pl.Series(column.is_valid())
         own.counts[row.name, PRESENT] += int(present.sum())
         own.reject(raw, present, row, f"{column.type} can't be read as {row.type}")
@@ -118,6 +126,13 @@ def _column(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) ->
     notes.counts += own.counts
     notes.seen += own.seen
     return column
+
+
+def _shown(value: pa.Scalar) -> str:
+    try:
+        return str(value)
+    except (ValueError, OverflowError):  # nanoseconds, or beyond Python's calendar
+        return f"a value of {value.type}"
 
 
 def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) -> pa.Array:

@@ -10,17 +10,22 @@ import polars as pl
 
 from cefline import times
 from cefline.config import Config
-from cefline.conform import Rules, conform
+from cefline.conform import Conformed, Rules, conform
+from cefline.counts import Counts
 from cefline.pack import Slice
 from cefline.partition import partition
 from cefline.read import Batch, Chunk, Limits
-from cefline.records import REJECTS, Counts, placed
+from cefline.read.carry import Carried
+from cefline.records import REJECTS, placed
 from cefline.render import Profile, render
-from cefline_schemas.timeline import Field, with_carried
+from cefline_schemas.timeline import with_carried
 
 _EAGER = 128 << 20
 """Up to so much text of a batch is joined at once. A small input can expand without bounds (one
 value of 1 MB in a dictionary, 50,000 rows): then each slice is joined when its turn has come."""
+
+_EVIDENCE = 1_000
+"""More values of `evidence_id` in a batch are none."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -50,6 +55,8 @@ class Converted:
     done: float
     notes: tuple[str, ...] = ()
     """What there is to say of the source."""
+    evidence: frozenset[int] = frozenset()
+    """Values of `evidence_id`."""
 
 
 def limits(config: Config) -> Limits:
@@ -62,11 +69,11 @@ def limits(config: Config) -> Limits:
     )
 
 
-def converter(config: Config, carried: tuple[Field, ...] = ()) -> Converter:
+def converter(config: Config, carried: Carried = ()) -> Converter:
     """Return what turns batches into lines as a config says, with the fields that are carried."""
-    fields = with_carried(carried)
+    fields = with_carried(tuple(row for _, row in carried))
     return Converter(
-        Rules(config.time_unit, config.timezone, config.lists, fields),
+        Rules(config.time_unit, config.timezone, config.lists, fields, config.evidence_id),
         Profile(config.header, config.severity, config.subseconds, config.max_event, fields),
         config.partition_by,
         hive=config.hive,
@@ -109,7 +116,13 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
         text_bytes,
         chunk.done,
         batch.notes,
+        frozenset(_evidence(conformed)),
     )
+
+
+def _evidence(conformed: Conformed) -> list[int]:
+    ids = conformed.columns.get("evidence_id")
+    return [] if ids is None else pl.Series(ids).drop_nulls().unique().head(_EVIDENCE).to_list()
 
 
 def _with_raw(rejected: pl.DataFrame, batch: Batch) -> pl.DataFrame:

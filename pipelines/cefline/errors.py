@@ -4,6 +4,9 @@ A message says what, where and what was expected; `hint` says what to do.
 """
 
 import errno
+import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 TEMPORARY = 75
@@ -79,14 +82,28 @@ class ConfigError(CeflineError):
     exit_code = CONFIGURATION
 
 
+def failed_before(said: str, exit_code: int) -> CeflineError:
+    """Return the error of a source that failed in an earlier run and has not changed since."""
+    kind = TooManyRejectsError if exit_code == TooManyRejectsError.exit_code else SourceError
+    hint = "It has not changed, and was not read again; --retry-failed does"
+    return kind(f"failed before: {said}", hint=hint)
+
+
 def of_system(err: OSError, place: str) -> CeflineError:
     """Return the error for one of the system's: a full disk may be emptied, others stay."""
     if err.errno in {errno.ENOSPC, errno.EDQUOT}:
-        hint = "Free some space; for staged parts, TMPDIR can name a larger file system"
-        return TryAgainError(f"{place}: the disk is full", hint=hint)
+        hint = "Free some space; for staged parts, --staging names a place on another file system"
+        return TryAgainError(f"{place}: the disk is full{_free(place)}", hint=hint)
     return CeflineError(
         f"{place}: {err.strerror or err}", hint="Check that it is there, and its rights"
     )
+
+
+def _free(place: str) -> str:
+    with suppress(OSError):
+        above = next(p for p in (Path(place), *Path(place).parents) if p.exists())
+        return f", {shutil.disk_usage(above).free} bytes are free"
+    return ""
 
 
 def worst(codes: list[int]) -> int:

@@ -28,20 +28,24 @@ def encode(value: str | None) -> str:
     return f"{encoded[: _MAX_BYTES - _DIGEST_CHARACTERS - 2]}__{digest}"
 
 
+def folder(stamp: str, turn: int, *, hive: bool = False) -> str:
+    """Return how the keys of a turn begin: its day, its stamp and its number."""
+    day = f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]}"
+    return f"{'dt=' if hive else ''}{day}/{stamp}-{turn:08d}"
+
+
 def part(
-    stamp: str, turn: int, folder: str, number: int, suffix: str, *, hive: bool = False
+    stamp: str, turn: int, partition: str, number: int, suffix: str, *, hive: bool = False
 ) -> str:
     """Return the key of a part below the destination.
 
     Args:
         stamp: the turn's stamp, `20260112T101500Z`.
         turn: number of the turn that publishes it.
-        folder: its partition's folder; empty where there is no partitioning.
+        partition: its partition's folder; empty where there is no partitioning.
         number: place of the part in key order over the delivery, from 1.
         suffix: `.cef`, `.cef.gz` or `.cef.zst`.
         hive: whether the day is written as `dt=2026-01-12`.
     """
-    day = f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]}"
     name = f"{turn:08d}-{number:06d}{suffix}"
-    folders = (f"dt={day}" if hive else day, f"{stamp}-{turn:08d}", folder, name)
-    return "/".join(filter(None, folders))
+    return "/".join(filter(None, (folder(stamp, turn, hive=hive), partition, name)))

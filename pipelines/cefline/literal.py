@@ -8,6 +8,7 @@ the same; numbers that it has no form for (NaN, the infinities) stand in quotes.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -151,7 +152,9 @@ def _literal(value: object, members: Sequence[str], form: Form) -> str:
                 listed = [[_Done(f"{_quote(n, form)}: "), pairs[n]] for n in kept]
                 stack += [_Done("}"), *reversed(_separated(listed)), _Done("{")]
             case float() as number:
-                written.append(float_text(number))
+                bare = form == "python" or math.isfinite(number)
+                text = float_text(number)
+                written.append(text if bare else _quote(text, form))
             case True:
                 written.append(signs.true)
             case False:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cefline import deliver, s3, times
+from cefline import s3, times
 from cefline.convert import convert, converter, limits
+from cefline.deliver.rejects import kept
 from cefline.errors import CeflineError
 from cefline.pack import line_text
 from cefline.places import stores
-from cefline.read import Source, fetch, find, open_source
+from cefline.read import open_source
+from cefline.sources import Source, fetch, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pyarrow as pa
-    import s3fs
 
     from cefline.config import Config
 
@@ -36,7 +37,7 @@ def rejects(config: Config, delivery: str = "") -> Iterator[dict[str, object]]:
     """
     connect = cache(partial(s3.connect, config.s3))
     _, state = stores(config, connect)
-    yield from deliver.kept_rejects(state, delivery)
+    yield from kept(state, delivery)
 
 
 def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
@@ -59,7 +60,7 @@ def preview(name: str, config: Config, count: int) -> Iterator[memoryview]:
 
 
 def _previewed(
-    source: Source, config: Config, folder: Path, connect: Callable[[], s3fs.S3FileSystem]
+    source: Source, config: Config, folder: Path, connect: Callable[[], s3.Client]
 ) -> Iterator[pa.LargeStringArray]:
     local = fetch(source, folder, connect)
     opened = open_source(local.path, source.url, limits(config))

@@ -148,3 +148,15 @@ def deflated(text: memoryview | bytes, level: int) -> bytes:
 def gzip_tail(crc32: int, size: int) -> bytes:
     """Return what ends a member whose text has this checksum and size."""
     return _DEFLATE_END + struct.pack("<II", crc32, size & 0xFFFFFFFF)
+
+
+def compressed(text: bytes, compression: Compression) -> bytes:
+    """Return the object of a short text."""
+    if compression == "gzip":
+        return GZIP_HEAD + deflated(text, 0) + gzip_tail(isal_zlib.crc32(text), len(text))
+    if compression == "zstd":
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as stream:
+            stream.write(text)
+        return bytes(sink.getvalue())
+    return text

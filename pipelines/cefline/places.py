@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cefline import deliver
 from cefline.config import Config, default_state
+from cefline.deliver.store import LocalStore, Store, open_store
 from cefline.errors import CeflineError, ConfigError
-from cefline.read import Source, find
-from cefline.records import printable
 from cefline.report import SourceReport
+from cefline.shown import printable
+from cefline.sources import Source, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import s3fs
+    from cefline import s3
 
 
 def found(
-    names: tuple[str, ...], allowed: tuple[str, ...], connect: Callable[[], s3fs.S3FileSystem]
+    names: tuple[str, ...], allowed: tuple[str, ...], connect: Callable[[], s3.Client]
 ) -> tuple[list[Source], list[SourceReport]]:
     """Return the sources that the names stand for, each once, and the names that stand for none."""
     found: dict[str, Source] = {}
@@ -47,9 +47,7 @@ def _check_allowed(sources: list[Source], allowed: tuple[str, ...]) -> None:
             raise ConfigError(message, hint=f"allowed_sources = {', '.join(allowed)}")
 
 
-def stores(
-    config: Config, connect: Callable[[], s3fs.S3FileSystem]
-) -> tuple[deliver.Store, deliver.Store]:
+def stores(config: Config, connect: Callable[[], s3.Client]) -> tuple[Store, Store]:
     """Return the stores of destination and state, neither of which lies in the other.
 
     Raises:
@@ -59,8 +57,8 @@ def stores(
     state_url = config.state or default_state(dest_url)
     # The state is read again: it must not go where that takes hours.
     plain = {name: value for name, value in put.items() if name != "StorageClass"}
-    state = deliver.open_store(state_url, None, connect, plain)
-    dest = deliver.open_store(dest_url, _scratch(dest_url, state), connect, put)
+    state = open_store(state_url, None, connect, plain)
+    dest = open_store(dest_url, _scratch(dest_url, state), connect, put)
     names = {"state": state.url, "destination": dest.url}
     for inner, outer in (("state", "destination"), ("destination", "state")):
         if f"{names[inner]}/".startswith(f"{names[outer]}/"):
@@ -69,11 +67,11 @@ def stores(
     return dest, state
 
 
-def _scratch(dest_url: str, state: deliver.Store) -> Path | None:
+def _scratch(dest_url: str, state: Store) -> Path | None:
     """Return where the files of a local destination are written: on its own file system."""
     if dest_url.startswith("s3://"):
         return None
-    if isinstance(state, deliver.LocalStore) and _device(state.root) == _device(Path(dest_url)):
+    if isinstance(state, LocalStore) and _device(state.root) == _device(Path(dest_url)):
         return state.scratch
     return Path(default_state(dest_url)) / ".tmp"
 

@@ -1,6 +1,5 @@
 """What a step says beside its data: rejects and counts, in one shape for all steps."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
@@ -24,12 +23,6 @@ ARROW: Mapping[Type, pa.DataType] = {
     "time": pa.int64(),
 }
 """The Arrow type of each type of field; text may be a dictionary of it."""
-
-Counts = Counter[tuple[str, str]]
-"""How often something happened, by field and kind (`replaced`, `coerced`, `subseconds`, ...)."""
-
-REPLACED = "replaced_characters"
-"""The count of characters that were written as visible text."""
 
 REJECTS = pl.Schema(
     {
@@ -97,8 +90,3 @@ def as_text(series: pl.Series) -> pa.Array:
 def apply(series: pl.Series, expression: pl.Expr) -> pl.Series:
     """Return what an expression makes of a series, which is its column ""."""
     return series.alias("").to_frame().select(expression).to_series()
-
-
-def printable(text: str) -> str:
-    """Return text as a terminal, a log or JSON can take it: anything else as an escape."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -13,12 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cefline.counts import REPLACED, Counts
 from cefline.escape import Escaped, escape, escape_constant
 from cefline.name import name
 from cefline.records import (
-    REPLACED,
     Columns,
-    Counts,
     apply,
     as_series,
     as_text,

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from cefline.conform import PRESENT
+from cefline.counts import PRESENT, REPLACED, Tally
 from cefline.errors import CeflineError, worst
-from cefline.records import REPLACED, printable
-from cefline.tally import Tally
+from cefline.shown import printable
 from cefline.values import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cefline.records import Counts
+    from cefline.counts import Counts
 
 _SHOWN = 200
 """Characters of a raw value that are shown."""
 
-Outcome = Literal["delivered", "converted", "known", "failed"]
-"""`converted` is what a dry run ends in; `known` was delivered before."""
+Outcome = Literal["delivered", "converted", "known", "left", "failed"]
+"""`converted` is what a dry run ends in; `known` was delivered before,
+`left` is for the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,11 @@ class SourceReport:
     @property
     def said(self) -> str:
         """Return the outcome in words."""
-        words = {"known": "delivered before", "converted": "not delivered (dry run)"}
+        words = {
+            "known": "delivered before",
+            "converted": "not delivered (dry run)",
+            "left": "left for the next run",
+        }
         return words.get(self.outcome, self.outcome)
 
 
@@ -133,6 +137,7 @@ def counted(source: SourceReport) -> dict[str, Any]:
         "counts": _counts(tally.counts),
         "rejects": _reasons(tally),
         "reject_objects": list(source.reject_objects),
+        "evidence": sorted(tally.evidence),
         "unknown_columns": list(source.unknown),
         "notes": list(source.tally.notes),
     }

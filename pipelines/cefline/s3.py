@@ -2,21 +2,27 @@
 
 s3fs gives the client (`call_s3`) and nothing of its behaviour: its retries, listing cache and
 shared instances are off, and its file objects are never used: they publish truncated objects.
+botocore's retries are off as well: they know neither 409 nor a body that breaks off.
 """
 
 from __future__ import annotations
 
+import random
 import re
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cefline.errors import CeflineError, ConfigError, TryAgainError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     import s3fs
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +39,11 @@ class S3Settings:
     sse_kms_key_id: str | None = None
     acl: str | None = None
     storage_class: str | None = None
+    tags: str | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
-    attempts: int = 5
+    attempts: int = 8
+    deadline: float = 600.0
     allow_http: bool = False
 
     def put_arguments(self) -> dict[str, str]:
@@ -45,8 +53,19 @@ class S3Settings:
             "SSEKMSKeyId": self.sse_kms_key_id,
             "ACL": self.acl,
             "StorageClass": self.storage_class,
+            "Tagging": self.tags,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client of its own, and how long it tries."""
+
+    fs: s3fs.S3FileSystem
+    attempts: int = 8
+    deadline: float = 600.0
+    """Seconds in which a request and its retries must be through."""
 
 
 class ExistsError(CeflineError):
@@ -57,11 +76,11 @@ class ChangedError(CeflineError):
     """An object is not the one that was listed (412 to `If-Match`)."""
 
 
-class ConflictError(TryAgainError):
-    """Another request on the same key is under way (409)."""
+class LaterError(TryAgainError):
+    """Trying again at once won't help: someone must log in or set the clock."""
 
 
-def connect(settings: S3Settings) -> s3fs.S3FileSystem:
+def connect(settings: S3Settings) -> Client:
     """Return a client of its own for these settings.
 
     Raises:
@@ -71,7 +90,7 @@ def connect(settings: S3Settings) -> s3fs.S3FileSystem:
     import s3fs
 
     config = {
-        "retries": {"mode": "standard", "total_max_attempts": settings.attempts},
+        "retries": {"mode": "standard", "total_max_attempts": 1},  # ours is the one layer
         "connect_timeout": settings.connect_timeout,
         "read_timeout": settings.read_timeout,
         "max_pool_connections": 16,
@@ -92,7 +111,7 @@ def connect(settings: S3Settings) -> s3fs.S3FileSystem:
         message = f"S3 can't be set up: {err}"
         raise ConfigError(message, hint="Check AWS_PROFILE, the region and the endpoint") from err
     _refuse_plain(str(fs.s3.meta.endpoint_url), settings)
-    return fs
+    return Client(fs, settings.attempts, settings.deadline)
 
 
 def _refuse_plain(endpoint: str, settings: S3Settings) -> None:
@@ -109,8 +128,8 @@ def split(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def call(fs: s3fs.S3FileSystem, method: str, url: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - the client's own types
-    """Call an S3 operation on what `url` names, as one request with the client's retries.
+def call(client: Client, method: str, url: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - the client's own types
+    """Call an S3 operation on what `url` names.
 
     Raises:
         CeflineError: `ExistsError`, `ChangedError`, `ConfigError` or `TryAgainError`, as the
@@ -118,42 +137,77 @@ def call(fs: s3fs.S3FileSystem, method: str, url: str, **arguments: Any) -> dict
     """
     bucket, key = split(url)
     place = {"Prefix": key} if method == "list_objects_v2" else {"Key": key}
-    try:
-        return dict(fs.call_s3(method, Bucket=bucket, **place, **arguments))
-    except Exception as err:
-        raise _translated(err, url) from err
+
+    async def called() -> dict[str, Any]:
+        return dict(await client.fs._call_s3(method, Bucket=bucket, **place, **arguments))  # noqa: SLF001 - `call_s3` knows no deadline
+
+    return _tried(client, called, url)
 
 
-def get(fs: s3fs.S3FileSystem, url: str, **arguments: Any) -> bytes:  # noqa: ANN401 - the client's own types
+def get(client: Client, url: str, **arguments: Any) -> bytes:  # noqa: ANN401 - the client's own types
     """Return the bytes of an object, or of a range of it.
 
     Raises:
         CeflineError: as `call` does.
     """
-    import fsspec.asyn
 
     async def fetched() -> bytes:
         bucket, key = split(url)
-        answer = await fs._call_s3("get_object", Bucket=bucket, Key=key, **arguments)  # noqa: SLF001 - the body must be read in its loop
+        answer = await client.fs._call_s3("get_object", Bucket=bucket, Key=key, **arguments)  # noqa: SLF001 - the body must be read in its loop
         async with answer["Body"] as body:
             return bytes(await body.read())
 
-    try:
-        return bytes(fsspec.asyn.sync(fs.loop, fetched))
-    except Exception as err:
-        raise _translated(err, url) from err
+    return _tried(client, fetched, url)
 
 
-def listing(fs: s3fs.S3FileSystem, url: str) -> Iterator[dict[str, Any]]:
-    """Yield what S3 lists of every object whose key begins as `url` does, in key order."""
-    more: dict[str, str] = {}
+def _tried(client: Client, request: Callable[[], Awaitable[T]], url: str) -> T:
+    """Do a request, and again after failures that may pass; the waits double, with jitter."""
+    import fsspec.asyn
+
+    ends = time.monotonic() + client.deadline
+    for attempt in range(client.attempts):
+        try:
+            left = max(ends - time.monotonic(), 1.0)
+            return cast("T", fsspec.asyn.sync(client.fs.loop, request, timeout=left))
+        except Exception as err:
+            problem = _translated(err, url)
+            last = attempt + 1 == client.attempts or time.monotonic() > ends
+            hopeless = isinstance(problem, LaterError) or not isinstance(problem, TryAgainError)
+            if last or hopeless:
+                raise problem from err
+        time.sleep(random.uniform(0.05, min(_LONGEST_WAIT, 0.2 * 2**attempt)))  # noqa: S311 - jitter
+    raise AssertionError
+
+
+def check_encryption(answer: dict[str, Any], put: Mapping[str, str], url: str) -> None:
+    """Make sure that S3 encrypted an object as it was told to.
+
+    Raises:
+        ConfigError: the answer to the PUT says otherwise.
+    """
+    for name in ("ServerSideEncryption", "SSEKMSKeyId"):
+        told, found = put.get(name), str(answer.get(name, ""))
+        if told and told != found and not found.endswith(f"/{told}"):
+            message = f"{url}: S3 did not encrypt it as it was told to ({name})"
+            raise ConfigError(message, hint="Check s3.sse and s3.sse_kms_key_id, and the bucket")
+
+
+def listing(client: Client, url: str, after: str = "") -> Iterator[dict[str, Any]]:
+    """Yield what S3 lists of every object whose key begins as `url` does, in key order.
+
+    `after` is a key: only what is beyond it is listed.
+    """
+    more: dict[str, str] = {"StartAfter": after} if after else {}
     while True:
-        page = call(fs, "list_objects_v2", url, **more)
+        page = call(client, "list_objects_v2", url, **more)
         yield from page.get("Contents", ())
         if not page.get("IsTruncated"):
             return
         more = {"ContinuationToken": page["NextContinuationToken"]}
 
+
+_LONGEST_WAIT = 5.0
+"""Seconds between two tries, at most."""
 
 _LATER_STATUS = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 _LOOPBACK = r"http://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
@@ -167,7 +221,7 @@ _LATER = "It may work again later: the next run goes on where this one stopped"
 _BY_CODE: dict[str, tuple[type[CeflineError], str, str]] = {
     "PreconditionFailed": (ExistsError, "an object exists already", ""),
     "412": (ExistsError, "an object exists already", ""),
-    "ConditionalRequestConflict": (ConflictError, "another write is under way", _LATER),
+    "ConditionalRequestConflict": (TryAgainError, "another write is under way", _LATER),
     "RequestTimeout": (TryAgainError, "the request took too long", _LATER),
     "BadDigest": (TryAgainError, "the object was damaged on its way", _LATER),
     "InvalidToken": (ConfigError, "the session token is wrong", _KEYS),
@@ -187,8 +241,8 @@ _BY_CODE: dict[str, tuple[type[CeflineError], str, str]] = {
         "Set s3.region or AWS_DEFAULT_REGION",
     ),
     "KMS.NotFoundException": (ConfigError, "there is no such KMS key", "Check `sse_kms_key_id`"),
-    "ExpiredToken": (TryAgainError, "the session token has expired", "Log in again"),
-    "RequestTimeTooSkewed": (TryAgainError, "this machine's clock is wrong", "Set the clock"),
+    "ExpiredToken": (LaterError, "the session token has expired", "Log in again"),
+    "RequestTimeTooSkewed": (LaterError, "this machine's clock is wrong", "Set the clock"),
 }
 """S3's error code to our error, what it says and what to do."""
 
@@ -205,7 +259,7 @@ def _translated(err: Exception, url: str) -> CeflineError:
     if isinstance(err, boto.ParamValidationError):
         return ConfigError(f"{url}: {_masked(str(err))}", hint=_BUCKET)
     what = f"{type(err).__name__}: {_masked(str(err))}"
-    if isinstance(err, boto.BotoCoreError | OSError | aiohttp.ClientError):
+    if isinstance(err, boto.BotoCoreError | OSError | aiohttp.ClientError | TimeoutError):
         return TryAgainError(f"{url} can't be reached: {what}", hint=_LATER)
     return CeflineError(f"{url}: {what}")
 

@@ -2,44 +2,28 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from math import floor
 
 import polars as pl
 
 from cefline import times
-from cefline.conform import PRESENT
 from cefline.convert import Converted
-from cefline.errors import SourceError, TooManyRejectsError
+from cefline.counts import PRESENT, Tally
+from cefline.deliver.plans import Skip
+from cefline.errors import DeliveryError, SourceError, TooManyRejectsError
 from cefline.pack import Slice
-from cefline.records import Counts
+from cefline.records import as_series
 from cefline.values import MaxRejects
 
 MAX_REPLACED = 10_000
 """So many replaced values of a source are kept in their original form; the others are counted."""
 
 
+MAX_EVIDENCE = 1_000
+"""So many evidences of a source are remembered."""
+
 HOPELESS = 100_000
 """With so many rejected rows, and more than half of them, a source is not read to its end."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of one source."""
-
-    read: int = 0
-    delivered: int = 0
-    rejected: int = 0
-    counts: Counts = field(default_factory=Counts)
-    """By field and kind: `replaced` (characters), `coerced` (values), `missing`, ..."""
-    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Rejects by kind, field and reason."""
-    notes: list[str] = field(default_factory=list)
-    """What there is to say of the source."""
-
-    def rejects_of(self, kind: str, name: str = "") -> int:
-        """Return the number of rejects of a kind, of one field or of all."""
-        return sum(n for (k, f, _), n in self.reasons.items() if k == kind and name in {"", f})
 
 
 def tallied(
@@ -99,6 +83,45 @@ def check_rejects(tally: Tally, allowed: MaxRejects) -> None:
             raise TooManyRejectsError(message, hint="Look at them: cefline rejects DEST")
 
 
+def refusal(tally: Tally, allowed: MaxRejects) -> TooManyRejectsError | None:
+    """Return why a source must not be published, or None."""
+    try:
+        check_rejects(tally, allowed)
+    except TooManyRejectsError as err:
+        return err
+    return None
+
+
+def unpublished(slices: Iterable[Slice], skip: Skip) -> Iterator[Slice]:
+    """Leave out the events of parts that are out already.
+
+    Args:
+        slices: lines in row order.
+        skip: ordinals of those parts, by partition.
+
+    Raises:
+        DeliveryError: their number is not what it was, so it is unclear which events are out.
+    """
+    if not skip:
+        yield from slices
+        return
+    left = {name: sum(events for _, _, events in ranges) for name, ranges in skip.items()}
+    for one in slices:
+        out = pl.repeat(False, len(one.ordinals), eager=True)
+        folders = as_series(one.partitions)
+        for name, ranges in skip.items():
+            for first, last, _ in ranges:
+                here = one.ordinals.is_between(first, last) & (folders == name)
+                left[name] -= int(here.sum())
+                out |= here
+        keep = (~out).to_arrow()
+        yield Slice(one.lines.filter(keep), one.ordinals.filter(~out), one.partitions.filter(keep))
+    if any(left.values()):
+        message = "this version of cefline finds other events in what was published than it holds"
+        hint = "Finish it with the version that began it, or `cefline abandon` the delivery"
+        raise DeliveryError(message, hint=hint)
+
+
 def _stop_early(tally: Tally) -> None:
     if tally.rejected > HOPELESS and tally.rejected * 2 > tally.read:
         message = f"{tally.rejected} of the first {tally.read} rows rejected, {_most_often(tally)}"
@@ -109,6 +132,8 @@ def _count(batch: Converted, tally: Tally) -> None:
     tally.read += batch.read
     tally.counts += batch.counts
     tally.notes += batch.notes
+    if len(tally.evidence) < MAX_EVIDENCE:
+        tally.evidence |= batch.evidence
     kinds = batch.rejects.select("kind", pl.col("field").fill_null(""), "reason")
     for *key, count in kinds.group_by("kind", "field", "reason").len().iter_rows():
         tally.reasons[tuple(key)] += count

@@ -12,6 +12,7 @@ from cefline_schemas.timeline import BY_NAME
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _HOUR = 3600
+_DAY = 86_400
 _LARGEST = 4 << 30  # S3 takes 5 GiB in one PUT, and a header and a tail come on top
 _MOST_PARTITIONS = 5  # leaves 256 bytes of the 1,024 of a key to the prefix
 _WORST = 10
@@ -138,6 +139,24 @@ def seconds(given: object) -> float:
     if not 0 < number < _HOUR:
         raise ValueError(_expected(f"seconds, more than 0 and less than {_HOUR}"))
     return number
+
+
+def wait(given: object) -> float:
+    """Return a number of seconds, from 0 to a day: `60`, `60s`, `10m`, `1h`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(given))
+    number = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": _HOUR}[match[2]] if match else -1.0
+    if not 0 <= number <= _DAY:
+        raise ValueError(_expected("a time such as 60s, 10m or 0, up to 24h"))
+    return number
+
+
+def token(given: object) -> str:
+    """Return a word that names something the user does once."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", str(given)):
+        raise ValueError(
+            _expected("a word of letters, digits, `.`, `_` and `-`, such as a ticket's")
+        )
+    return str(given)
 
 
 def place(given: object) -> str:

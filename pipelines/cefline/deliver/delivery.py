@@ -1,18 +1,26 @@
 """One delivery from its staged parts to its manifest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cefline import keys
-from cefline.deliver import state as states
-from cefline.deliver.publish import Published, planned, publish
-from cefline.deliver.stage import Staged
+from cefline.deliver import plans, turns
+from cefline.deliver.plans import Segment
+from cefline.deliver.publish import (
+    Assume,
+    FencedError,
+    Published,
+    check_listing,
+    fence,
+    planned,
+    publish,
+    read_back,
+)
+from cefline.deliver.staging import Staged
 from cefline.deliver.store import Store
+from cefline.deliver.turns import Turn
 from cefline.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from cefline.pack import Compression
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,55 +34,146 @@ class Delivery:
     """All that decides on text and keys; no credentials."""
     cefline: str
     text_format: str
+    variant: Mapping[str, Any]
+    """What makes a delivery of its own of bytes that were delivered before."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How parts are put out."""
+
+    pace: float = 0.0
+    """Seconds between two parts."""
+    assume: Assume | None = None
+    """What to think of a part that may have been put out and removed again."""
+    floor: int = 0
+    """A turn that is known to be closed: those before it need not be listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was delivered."""
+
+    turn: Turn | None
+    """None where there were no parts."""
+    published: list[Published]
+    entries: list[dict[str, Any]]
+    """The manifest's, of all segments."""
+    removed: list[str]
+    """Keys of parts that a reader has removed already."""
 
 
 def deliver(
     delivery: Delivery,
+    segment: Segment,
     parts: Sequence[Staged],
-    dest: Store,
-    state: Store,
+    places: tuple[Store, Store],
+    *,
     said: Mapping[str, Any],
-) -> list[Published] | None:
+    wait: Callable[[Turn], None],
+    how: How,
+) -> Done | None:
     """Plan the parts, take the turn, put them out in order, and say that it is done.
 
     Args:
         delivery: what is delivered.
+        segment: which segment of it.
         parts: its parts, in key order.
-        dest: where they go.
-        state: where plan, turn and manifest go.
+        places: destination and state.
         said: counts and rejects, for the manifest.
+        wait: what is called with the open turn of another delivery, again and again.
+        how: pace, and what to assume.
 
     Returns:
-        The parts; None where another run has finished the delivery in the meantime.
+        What is out; None where another run has finished the delivery in the meantime.
 
     Raises:
-        DeliveryError: a plan was made with other parts, or a key is taken by something else.
-        TryAgainError: another delivery's turn is open.
+        FencedError: the segment is closed: what is left belongs to the next one.
+        DeliveryError: a key is taken by something else.
     """
+    dest, state = places
     if len(parts) > keys.MAX_PARTS:
         message = f"it has {len(parts)} parts, and keys are made for {keys.MAX_PARTS}"
         raise DeliveryError(message, hint="Raise part_size")
-    plan = {
+    own = _plan(delivery, segment, parts, dest)
+    plan = plans.make_plan(state, own)
+    turn = None
+    published: list[Published] = []
+    if parts or plan["parts"]:  # else there is no key, so no turn
+        turn = _own_turn(plan, places, wait, how.floor)
+        if turn is None:
+            return None
+        if _differs(plan, own):
+            fence(plan, turn, places, how.assume)
+            message = f"segment {turn.segment} of delivery {turn.delivery} has other parts"
+            raise FencedError(message, hint="Run again: what is left goes out in another segment")
+        try:
+            published = publish(plan, parts, turn, places, pace=how.pace, assume=how.assume)
+        except FencedError:
+            fence(plan, turn, places, how.assume)  # whoever began it may have been killed
+            raise
+    removed = check_listing(plan, turn, published, dest) if turn else []
+    entries = [*earlier(delivery.id, segment.number, places), *(p.entry() for p in published)]
+    told = {"turn": turn.number, "stamp": turn.stamp} if turn else {}
+    plans.make_manifest(state, {**plan, **told, "parts": entries, **said})
+    if turn is not None:
+        turns.close(state, turn, len(published))
+    return Done(turn, published, entries, removed)
+
+
+def _plan(
+    delivery: Delivery, segment: Segment, parts: Sequence[Staged], dest: Store
+) -> dict[str, Any]:
+    return {
         "version": 1,
         "delivery": delivery.id,
+        "segment": segment.number,
         "source": delivery.source,
         "dest": dest.url,
         "cefline": delivery.cefline,
         "text_format": delivery.text_format,
         "settings": delivery.settings,
+        "variant": delivery.variant,
+        "skip": {name: [list(r) for r in ranges] for name, ranges in segment.skip.items()},
         "parts": [planned(part) for part in parts],
     }
-    states.make_plan(state, delivery.id, plan)
-    if states.is_done(state, delivery.id):
-        return None
-    if not parts:  # no key, so no turn
-        states.make_manifest(state, delivery.id, {**plan, **said})
-        return []
-    turn = states.take_turn(state, delivery.id, delivery.source["url"], dest.now())
-    compression: Compression = delivery.settings["compression"]
-    hive: bool = delivery.settings["hive"]
-    published = publish(parts, dest, turn, compression, hive=hive, delivery=delivery.id)
-    told = {"turn": turn.number, "stamp": turn.stamp, "parts": [p.entry() for p in published]}
-    states.make_manifest(state, delivery.id, {**plan, **told, **said})
-    states.close_turn(state, turn, delivery.id)
-    return published
+
+
+def _differs(plan: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    return any(plan[name] != own[name] for name in ("settings", "parts", "skip"))
+
+
+def _own_turn(
+    plan: Mapping[str, Any], places: tuple[Store, Store], wait: Callable[[Turn], None], floor: int
+) -> Turn | None:
+    """Take the turn, when those before it are closed; None where the delivery is done by others."""
+    dest, state = places
+    delivery, number, turn = plan["delivery"], plan["segment"], None
+    while not plans.is_done(state, delivery):
+        if plans.fenced(state, delivery, number):
+            message = f"segment {number} of delivery {delivery} was closed by another run"
+            raise FencedError(message, hint="Run again: what is left goes out under a later turn")
+        if turn is not None and (turn.delivery, turn.segment) == (delivery, number):
+            # Only now: what was done or closed under an earlier turn was said before this one
+            # could be taken. Asked before, another run may do it in between.
+            return turn
+        turn = turns.take(plan, state, dest, floor)
+        floor = turn.number - 1
+        if turn.delivery != delivery:
+            wait(turn)
+        elif turn.segment < number:  # fenced by a run that was killed before it closed it
+            made = plans.segments(state, delivery)[turn.segment - 1]
+            fence(made, turn, places)
+    return None
+
+
+def earlier(delivery: str, number: int, places: tuple[Store, Store]) -> list[dict[str, Any]]:
+    """Return the manifest's entries of the segments before one."""
+    dest, state = places
+    entries = []
+    for plan in plans.segments(state, delivery)[: number - 1]:
+        closed = plans.fenced(state, delivery, plan["segment"])
+        if closed and closed["published"]:
+            turn = turns.of_number(state, closed["turn"])
+            entries += read_back(plan, turn, closed["published"], dest)
+    return entries

@@ -28,7 +28,7 @@ def spill(records: pl.DataFrame, path: Path, source: str) -> None:
                 file.write(f"{json.dumps(record, ensure_ascii=False)}\n")
 
 
-def keep_rejects(state: Store, delivery: str, path: Path) -> list[str]:
+def keep(state: Store, delivery: str, path: Path) -> list[str]:
     """Put what was spilled into the state, and return the keys.
 
     Names have the digest of the content: another try with other settings has other rejects, and
@@ -46,7 +46,7 @@ def keep_rejects(state: Store, delivery: str, path: Path) -> list[str]:
     return keys
 
 
-def kept_rejects(state: Store, delivery: str = "") -> Iterator[dict[str, Any]]:
+def kept(state: Store, delivery: str = "") -> Iterator[dict[str, Any]]:
     """Yield the rejects that the state keeps, of one delivery or of all.
 
     Raises:

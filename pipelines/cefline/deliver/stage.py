@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 from isal import isal_zlib
 
-from cefline.errors import of_system
+from cefline.deliver.staging import Staged
+from cefline.errors import TryAgainError, of_system
 from cefline.pack import BLOCK, GZIP_HEAD, Compression, Piece, deflated, gzip_tail
 
 WAITING = 64 << 20
@@ -23,21 +24,19 @@ _UNDER_WAY = 32
 
 _GZIP_LEVEL = 2
 
+
+def check_space(folder: Path, written: int, most: int | None) -> None:
+    """Make sure that what is staged takes no more than it may.
+
+    Raises:
+        TryAgainError: it does.
+    """
+    if most is not None and written > most:
+        message = f"{folder}: more than {most} bytes would be staged"
+        raise TryAgainError(message, hint="Raise staging_max")
+
+
 Compress = Callable[[memoryview | bytes], bytes | memoryview]
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A part on local disk."""
-
-    partition: str
-    path: Path
-    events: int
-    first: int
-    """Ordinal of the first event."""
-    last: int
-    text_bytes: int
-    text_sha256: str
 
 
 @dataclass(slots=True)
@@ -69,8 +68,9 @@ class _Part:
 class _Blocks:
     """Compresses blocks side by side and appends them to their files in order."""
 
-    def __init__(self, compress: Compress, pool: Executor) -> None:
+    def __init__(self, compress: Compress, pool: Executor, folder: Path, most: int | None) -> None:
         self._compress, self._pool = compress, pool
+        self._folder, self._most, self._written = folder, most, 0
         self._queue: deque[tuple[_Part, Future[bytes | memoryview]]] = deque()
 
     def add(self, part: _Part, block: memoryview | bytes) -> None:
@@ -81,23 +81,36 @@ class _Blocks:
     def drain(self, left: int = 0) -> None:
         """Append blocks until only so many are under way."""
         while len(self._queue) > left:
-            part, block = self._queue.popleft()
-            part.append(block.result())
+            part, waiting = self._queue.popleft()
+            block = waiting.result()
+            part.append(block)
+            self._written += len(block)
+            check_space(self._folder, self._written, self._most)
 
 
 def stage(
     pieces: Iterable[Piece],
     folder: Path,
     compression: Compression,
-    level: int | None,
     pool: Executor,
+    *,
+    level: int | None = None,
+    most: int | None = None,
 ) -> list[Staged]:
     """Write parts to a folder, their blocks compressed in the pool; return them in key order.
 
+    Args:
+        pieces: text, part by part within each partition.
+        folder: where the files go.
+        compression: of the parts.
+        pool: where blocks are compressed.
+        level: of the compression; None is its default.
+        most: bytes that they may take together; None is all there are.
+
     Raises:
-        TryAgainError: the disk is full.
+        TryAgainError: the disk is full, or they take more than `most`.
     """
-    blocks = _Blocks(_compressor(compression, level), pool)
+    blocks = _Blocks(_compressor(compression, level), pool, folder, most)
     opened: dict[str, _Part] = {}
     parts: list[_Part] = []
     try:

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,7 +26,9 @@ from cefline.errors import ConfigError, of_system
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import s3fs
+
+_DRAFT_SECONDS = 3600
+"""A draft that is older belongs to a run that was killed."""
 
 
 class Store(Protocol):
@@ -41,15 +44,18 @@ class Store(Protocol):
     def read(self, key: str) -> bytes:
         """Return the bytes of an object that exists."""
 
-    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Yield key and size of the objects whose key begins so, in key order."""
+    def exists(self, key: str) -> bool:
+        """Whether an object exists; a listing tells, where asking for missing keys is denied."""
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[tuple[str, int]]:
+        """Yield key and size of the objects whose key begins so and is beyond `after`, in order."""
 
     def now(self) -> datetime:
         """Return the time of the clock that stamps the objects."""
 
 
 def open_store(
-    url: str, scratch: Path | None, connect: Callable[[], s3fs.S3FileSystem], put: Mapping[str, str]
+    url: str, scratch: Path | None, connect: Callable[[], s3.Client], put: Mapping[str, str]
 ) -> Store:
     """Return the store at a URL.
 
@@ -71,7 +77,7 @@ class S3Store:
     """Objects below an `s3://` prefix."""
 
     url: str
-    fs: s3fs.S3FileSystem
+    client: s3.Client
     put: Mapping[str, str] = field(default_factory=dict)
 
     def create(self, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]) -> bool:
@@ -89,32 +95,32 @@ class S3Store:
             "Metadata": dict(metadata),
             **self.put,
         }
-        for wait in (0.2, 0.5, 1.0, None):
-            try:
-                s3.call(self.fs, "put_object", f"{self.url}/{key}", **arguments)
-            except s3.ExistsError:
-                return False
-            except s3.ConflictError:  # 409: another PUT of the key is under way
-                if wait is None:
-                    raise
-                time.sleep(wait)
-            else:
-                return True
-        raise AssertionError
+        try:
+            answer = s3.call(self.client, "put_object", f"{self.url}/{key}", **arguments)
+        except s3.ExistsError:
+            return False
+        s3.check_encryption(answer, self.put, f"{self.url}/{key}")
+        return True
 
     def read(self, key: str) -> bytes:
         """Return the bytes of an object."""
-        return s3.get(self.fs, f"{self.url}/{key}")
+        return s3.get(self.client, f"{self.url}/{key}")
 
-    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Yield key and size of the objects whose key begins so, in key order."""
-        start = len(s3.split(self.url)[1]) + 1 if s3.split(self.url)[1] else 0
-        for listed in s3.listing(self.fs, f"{self.url}/{prefix}"):
-            yield str(listed["Key"])[start:], int(listed["Size"])
+    def exists(self, key: str) -> bool:
+        """Whether an object exists."""
+        return any(found == key for found, _ in self.list(key))
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[tuple[str, int]]:
+        """Yield key and size of the objects whose key begins so and is beyond `after`, in order."""
+        below = s3.split(self.url)[1]
+        root = f"{below}/" if below else ""
+        beyond = f"{root}{after}" if after else ""
+        for listed in s3.listing(self.client, f"{self.url}/{prefix}", beyond):
+            yield str(listed["Key"]).removeprefix(root), int(listed["Size"])
 
     def now(self) -> datetime:
         """Return S3's own time, from the answer to a listing."""
-        answer = s3.call(self.fs, "list_objects_v2", f"{self.url}/", MaxKeys=1)
+        answer = s3.call(self.client, "list_objects_v2", f"{self.url}/", MaxKeys=1)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
 
@@ -169,13 +175,25 @@ class LocalStore:
         except OSError as err:
             raise of_system(err, str(self.root / key)) from err
 
-    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Yield key and size of the files whose key begins so, in key order."""
+    def exists(self, key: str) -> bool:
+        """Whether a file exists."""
+        return (self.root / key).is_file()
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[tuple[str, int]]:
+        """Yield key and size of the files whose key begins so and is beyond `after`, in order."""
         below = self.root / prefix.rpartition("/")[0]
         files = (path for path in below.rglob("*") if path.is_file())
         for key, path in sorted((path.relative_to(self.root).as_posix(), path) for path in files):
-            if key.startswith(prefix) and self.scratch not in path.parents:
-                yield key, path.stat().st_size
+            if key.startswith(prefix) and key > after and self.scratch not in path.parents:
+                with suppress(FileNotFoundError):  # a reader cleans up
+                    yield key, path.stat().st_size
+
+    def sweep(self) -> None:
+        """Remove the drafts of runs that were killed."""
+        for draft in self.scratch.iterdir() if self.scratch.is_dir() else ():
+            with suppress(FileNotFoundError):
+                if time.time() - draft.stat().st_mtime > _DRAFT_SECONDS:
+                    draft.unlink()
 
     def now(self) -> datetime:
         """Return this machine's time."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import polars as pl
 import pyarrow as pa
 
-from cefline.read.carry import Unknown
-from cefline.records import Counts, no_rejects
-from cefline_schemas.timeline import Field
+from cefline.counts import Counts
+from cefline.read.carry import Carried, Unknown
+from cefline.records import no_rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Opened:
     unknown: tuple[str, ...]
     """Columns that no field takes: all of a Parquet file's, those of the first lines of JSON."""
     chunks: Iterator[Chunk]
-    carried: tuple[Field, ...] = ()
+    carried: Carried = ()
     """Fields that unknown columns become."""
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from cefline.counts import REPLACED, Counts
 from cefline.literal import float_text
 from cefline.read.names import Names
-from cefline.records import REPLACED, Counts, rejects
+from cefline.records import rejects
 from cefline_schemas.timeline import Field
 
 MAX_DEPTH = 200
@@ -39,12 +40,12 @@ def by_line(lines: pl.Series, rows: pl.Series, names: Names) -> Found:
         for name, value in json_object(line).items():
             if name in names.fields and value is not None:
                 kept, text = _text(found, names.fields[name], value)
-                kept[name][place] = _shown(found, row, names.fields[name], text)
+                kept[names.column[name]][place] = _shown(found, row, names.fields[name], text)
     return found
 
 
 def _nothing(height: int, names: Names) -> dict[str, list[str | None]]:
-    return {name: [None] * height for name in names.schema}
+    return {name: [None] * height for name in names.columns}
 
 
 def _text(found: Found, row: Field, value: object) -> tuple[dict[str, list[str | None]], str]:
@@ -68,7 +69,7 @@ def _shown(found: Found, at: int, row: Field, text: str) -> str:
 
     In a list they stay JSON's own escapes: `literal.of_json` makes them visible.
     """
-    shown = _SURROGATE.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+    shown = _visible(text)
     if shown != text:
         reason = "lone surrogates, written as visible \\uXXXX"
         raw = pl.Series([text.encode(errors="surrogatepass")])
@@ -93,7 +94,11 @@ def json_object(line: str | bytes) -> dict[str, object]:
     if not isinstance(value, dict):
         message = f"a {type(value).__name__}"
         raise ValueError(message)  # noqa: TRY004 - what every caller handles
-    return value
+    return {_visible(name): member for name, member in value.items()}
+
+
+def _visible(text: str) -> str:
+    return _SURROGATE.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
 def _depth(text: str) -> int:

@@ -5,10 +5,14 @@ from collections.abc import Iterable
 from typing import Literal
 
 from cefline.errors import SourceError
-from cefline.records import printable
+from cefline.shown import printable
 from cefline_schemas.timeline import FIELDS, Field, Key
 
 Unknown = Literal["drop", "carry", "fail"]
+
+Carried = tuple[tuple[str, Field], ...]
+"""Names in the source, and the fields they become. Only a field's own name is a column's: what is
+in a source's names (`*`, `^x$`, NUL) means something to polars or Arrow."""
 
 MAX_CARRIED = 500
 """More columns than these are no timeline's, and no SIEM's."""
@@ -19,7 +23,7 @@ _TAKEN = {key.casefold() for f in FIELDS for key in (*f.names, f.cado.name)}
 _TAKEN |= {"eventtimemicros"}
 
 
-def carried(url: str, unknown: Iterable[str], what: Unknown) -> tuple[Field, ...]:
+def carried(url: str, unknown: Iterable[str], what: Unknown) -> Carried:
     """Return the fields that unknown columns of a source become, in the order of their names.
 
     A name becomes a key as `[A-Za-z0-9_]+`, every other character as `_`. One that is a key of
@@ -39,7 +43,7 @@ def carried(url: str, unknown: Iterable[str], what: Unknown) -> tuple[Field, ...
         message = f"{url} has more than {MAX_CARRIED} columns that no field takes: {listed}"
         raise SourceError(message, hint="--unknown drop leaves them out")
     taken = set(_TAKEN)
-    return tuple(_field(name, taken) for name in names)
+    return tuple((name, _field(name, taken)) for name in names)
 
 
 def _field(name: str, taken: set[str]) -> Field:
@@ -49,4 +53,4 @@ def _field(name: str, taken: set[str]) -> Field:
         number += 1
         key = f"{plain}_{number}"
     taken.add(key.casefold())
-    return Field(key, "list", (name,), Key(key), "Carried as it was", "")
+    return Field(key, "list", (key,), Key(key), "Carried as it was", "")

@@ -2,8 +2,9 @@
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -18,9 +19,9 @@ from cefline.errors import SourceError, TruncatedError
 from cefline.read.batch import EXPANSION_FREE, Batch, Chunk, Limits, Opened
 from cefline.read.carry import carried
 from cefline.read.frames import Lines, bounded, of_array, of_ndjson
-from cefline.read.ndjson import load, unknown_names
+from cefline.read.ndjson import CUT_OFF, load, unknown_names
 from cefline.read.parquet import open_parquet
-from cefline.records import printable
+from cefline.shown import printable
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # a frame, or one to be skipped
@@ -29,6 +30,7 @@ _BOM = b"\xef\xbb\xbf"
 _BEGINNING = 1 << 16
 _PIECE = 256 << 10
 _SAMPLE = 100
+_SMALL = 1 << 10
 _DAMAGED = (EOFError, OSError, isal_zlib.error, pa.ArrowException)
 
 Read = Callable[[int], bytes]
@@ -55,7 +57,12 @@ def open_source(path: Path, url: str, limits: Limits) -> Opened:
 
 def _open_json(path: Path, url: str, limits: Limits) -> Opened:
     framed = _framed(path, url, limits)
-    first = next(framed, None)
+    try:
+        first = next(framed, None)
+    except TruncatedError as err:
+        if not limits.accept_truncated:
+            raise
+        return Opened("empty", (), iter([_end(err)]))
     if first is None:
         return Opened("empty", (), iter(()))
     if limits.unknown == "drop":
@@ -82,15 +89,18 @@ def _whole(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     try:
         yield from chunks
     except TruncatedError as err:
-        note = f"cut off, what is whole was read: {err.message}"
-        nothing = pa.RecordBatch.from_pylist([], pa.schema([]))
-        end = Batch(nothing, pl.Series(dtype=pl.Int64), notes=(note,))
-        yield Chunk(lambda: end, 1.0)
+        yield _end(err)
+
+
+def _end(err: TruncatedError) -> Chunk:
+    nothing = pa.RecordBatch.from_pylist([], pa.schema([]))
+    end = Batch(nothing, pl.Series(dtype=pl.Int64), notes=(f"{CUT_OFF}: {err.message}",))
+    return Chunk(lambda: end, 1.0)
 
 
 def _framed(path: Path, url: str, limits: Limits) -> Iterator[_Framed]:
     total = max(path.stat().st_size, 1)
-    with _text(path, url, limits.expansion) as (read, stored):
+    with _text(path, url, limits) as (read, stored):
         beginning = read(_BEGINNING)
         if beginning.startswith(_BOM):
             beginning = beginning.replace(_BOM, b"   ", 1)  # blanks, so that offsets stay right
@@ -136,16 +146,16 @@ def _is_object(text: bytes) -> bool:
 def _after(beginning: bytes, read: Read) -> Read:
     """Return a reader that gives the beginning again, then what follows."""
     waiting = [beginning]
-    return lambda size: waiting.pop() + read(size) if waiting else read(size)
+    return lambda size: waiting.pop() if waiting else read(size)
 
 
 @contextmanager
-def _text(path: Path, url: str, expansion: int) -> Iterator[tuple[Read, Callable[[], int]]]:
+def _text(path: Path, url: str, limits: Limits) -> Iterator[tuple[Read, Callable[[], int]]]:
     """Open a file as a reader of its text, and a teller of its place in the stored bytes."""
-    most = max(path.stat().st_size * expansion, EXPANSION_FREE)
+    most = max(path.stat().st_size * limits.expansion, EXPANSION_FREE)
     with path.open("rb") as stored:
         text = _decompressed(stored)  # held here: the last one to let go closes the file
-        pieces, total = _pieces(text, stored, url), 0
+        pieces, total = _pieces(text, stored, url, salvage=limits.accept_truncated), 0
         cut: list[TruncatedError] = []
 
         def read(size: int) -> bytes:
@@ -163,7 +173,7 @@ def _text(path: Path, url: str, expansion: int) -> Iterator[tuple[Read, Callable
                 raise cut[0]
             total += len(block)
             if total > most:
-                message = f"{url} expands to more than {expansion} times its size"
+                message = f"{url} expands to more than {limits.expansion} times its size"
                 raise SourceError(message, hint="If that is right, raise max_expansion")
             return bytes(block)
 
@@ -180,15 +190,50 @@ def _decompressed(stored: BinaryIO) -> Any:  # noqa: ANN401 - libraries' own rea
     return stored
 
 
-def _pieces(text: Any, stored: BinaryIO, url: str) -> Iterator[bytes]:  # noqa: ANN401 - as above
-    """Yield text a piece at a time.
+def _pieces(text: Any, stored: BinaryIO, url: str, *, salvage: bool) -> Iterator[bytes]:  # noqa: ANN401 - as above
+    """Yield text a piece at a time; what is whole of the last one, where that is asked for.
 
     Raises:
         TruncatedError: it is damaged.
     """
+    done = 0
     try:
         while piece := text.read1(_PIECE):
             yield piece
+            done += len(piece)
     except _DAMAGED as err:  # type: ignore[misc]  # isal's error has no type
         message = f"{url} is damaged or cut off near byte {stored.tell()}: {err}"
+        if salvage:
+            yield from _salvaged(stored, done)
         raise TruncatedError(message) from err
+
+
+def _salvaged(stored: BinaryIO, done: int) -> Iterator[bytes]:
+    """Yield what follows `done` bytes of text up to the damage: readers lose their last piece."""
+    with Path(stored.name).open("rb") as again:
+        gzip = again.read(2) == _GZIP
+        again.seek(0)
+        for text in _members(again) if gzip else _frames(again, done):
+            yield text[done:]
+            done = max(done - len(text), 0)
+
+
+def _members(stored: BinaryIO) -> Iterator[bytes]:
+    decoder = zlib.decompressobj(wbits=31)
+    while block := stored.read(_SMALL):
+        while block:
+            try:
+                yield decoder.decompress(block)
+            except zlib.error:
+                return
+            block = decoder.unused_data.lstrip(b"\0")
+            if decoder.eof:
+                decoder = zlib.decompressobj(wbits=31)
+
+
+def _frames(stored: BinaryIO, done: int) -> Iterator[bytes]:
+    stream = pa.CompressedInputStream(pa.PythonFile(stored, "r"), "zstd")
+    with suppress(EOFError, OSError, pa.ArrowException):
+        while text := stream.read(min(max(done, 1), _PIECE)):  # one that fails loses all of it
+            yield text
+            done -= len(text)

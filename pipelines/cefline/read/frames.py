@@ -53,8 +53,8 @@ def of_ndjson(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lin
         yield Lines(bytes(pending), first, (offset,))
         first, offset = first + pending.count(b"\n"), offset + len(pending)
         pending = bytearray(block[end:])
-    if pending:
-        yield Lines(bytes(pending), first, (offset,))
+    if pending:  # what the damage cuts off is a line of its own: the source fails by the damage
+        yield Lines(bytes(pending) + (b"\n" if cut else b""), first, (offset,))
     if cut is not None:
         raise cut
 
@@ -144,11 +144,12 @@ def _refuse_rest(rest: bytes, read: Callable[[int], bytes], url: str, before: by
     if before:
         try:
             keys = _keys(before + b"0" + rest[: _AFTER_ARRAY + 1])
-            if keys.count(key := _keys(before + b"0}")[-1]) > 1:
-                raise ValueError(f"{key!r} comes twice")  # noqa: TRY301 - one message for all
         except (ValueError, RecursionError) as err:
             message = f"{url}: the object around the array of events is broken after it: {err}"
-            raise SourceError(message, hint="Export or copy it again") from err
+            raise TruncatedError(message) from err
+        if keys.count(key := _keys(before + b"0}")[-1]) > 1:
+            message = f"{url}: the object around the array of events has {key!r} twice"
+            raise SourceError(message, hint="Export it again with one array of events")
     elif rest:
         message = f"{url}: after the JSON array there is more: {rest[:40]!r}"
         raise SourceError(message, hint="Expected one array, or one object a line without an array")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from cefline.read.carry import Carried
 from cefline_schemas.timeline import FIELDS, Field
 
 _NOT_TEXT = r"\s*:\s*(?:[\[{]|-?[0-9]+[.eE])"
@@ -21,8 +22,12 @@ class Names(NamedTuple):
     """By input name."""
     schema: pl.Schema
     """Every value is read as text."""
+    column: Mapping[str, str]
+    """The column of each input name: the name itself, or the key of what is carried."""
+    columns: pl.Schema
+    """The schema with the columns' names."""
     texts: list[str]
-    """Names whose field takes any value."""
+    """Columns whose field takes any value."""
     maybe: str
     """Matches lines that could be suspicious: any name, four times as fast as all names."""
     suspicious: str
@@ -31,12 +36,16 @@ class Names(NamedTuple):
 
 
 @cache
-def names(carried: tuple[Field, ...] = ()) -> Names:
+def names(carried: Carried = ()) -> Names:
     """Return the names of the field table and of what is carried beside it."""
-    fields = {name: row for row in (*FIELDS, *carried) for name in row.names}
-    texts = [name for name, row in fields.items() if row.type in {"text", "list"}]
+    fields = {name: row for row in FIELDS for name in row.names}
+    column = dict(zip(fields, fields, strict=True)) | {name: row.name for name, row in carried}
+    fields |= dict(carried)
+    texts = [column[name] for name, row in fields.items() if row.type in {"text", "list"}]
     escaped = _ANY_ESCAPED if carried else _ESCAPED
     maybe = rf'{escaped}|[^\\]"(?:{_NOT_TEXT}|\s+:)'
     listed = rf'{escaped}|{_LOOSE}|"(?:{"|".join(texts)})"{_NOT_TEXT}'
-    schema = pl.Schema(dict.fromkeys(fields, pl.String()))
-    return Names(fields, schema, texts, maybe, maybe if carried else listed)
+    read, named = (
+        pl.Schema(dict.fromkeys(all_, pl.String())) for all_ in (fields, column.values())
+    )
+    return Names(fields, read, column, named, texts, maybe, maybe if carried else listed)

@@ -11,6 +11,7 @@ known of the lines that are not looked at.
 
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import polars as pl
@@ -19,20 +20,21 @@ import pyarrow as pa
 from cefline.errors import TruncatedError
 from cefline.read.batch import Batch
 from cefline.read.byline import MAX_DEPTH, by_line, json_object
+from cefline.read.carry import Carried
 from cefline.read.frames import Lines, origin
 from cefline.read.names import Names, names
 from cefline.records import REJECTS, no_rejects
-from cefline_schemas.timeline import CANONICAL, Field
+from cefline_schemas.timeline import CANONICAL
 
 _KEY = r'"[^"\\]*":'
+
+CUT_OFF = "cut off, what is whole was read"
 
 _FEW = 64
 """So many lines at most are looked at because of one that polars refuses."""
 
 
-def load(
-    lines: Lines, url: str, carried: tuple[Field, ...] = (), *, accept_truncated: bool = False
-) -> Batch:
+def load(lines: Lines, url: str, carried: Carried = (), *, accept_truncated: bool = False) -> Batch:
     """Parse lines into a batch; lines that are no readable JSON object become rejects.
 
     Args:
@@ -52,17 +54,17 @@ def load(
         batch = _load_checked(lines, table)
     except (ValueError, RecursionError):  # polars reads what we don't: deeper nesting, say
         batch = _load_checked(lines, table, block=1)
-    if not accept_truncated and not lines.text.endswith(b"\n"):
-        _refuse_cut(batch, lines, url)
-    return batch
+    cut = "" if lines.text.endswith(b"\n") else _cut(batch, lines, url)
+    if cut and not accept_truncated:
+        raise TruncatedError(cut)
+    return replace(batch, notes=(f"{CUT_OFF}: {cut}",)) if cut else batch
 
 
-def _refuse_cut(batch: Batch, lines: Lines, url: str) -> None:
+def _cut(batch: Batch, lines: Lines, url: str) -> str:
+    """Return what there is to say of a last line that breaks off, or nothing."""
     last = lines.first + lines.text.count(b"\n")
     cut = batch.rejects.filter(kind="row", ordinal=last)
-    if cut.height:
-        message = f"{url} ends in the middle of line {last + 1}: {cut['reason'][0]}"
-        raise TruncatedError(message)
+    return f"{url} ends in the middle of line {last + 1}: {cut['reason'][0]}" if cut.height else ""
 
 
 def _load_sound(frame: pl.DataFrame, lines: Lines, table: Names) -> Batch:
@@ -144,9 +146,11 @@ def _bad(lines: Lines, reasons: pl.Series) -> pl.DataFrame:
 
 def _parsed(text: bytes, table: Names) -> pl.DataFrame | None:
     try:
-        return pl.read_ndjson(io.BytesIO(text), schema=table.schema)
+        frame = pl.read_ndjson(io.BytesIO(text), schema=table.schema)
     except pl.exceptions.PolarsError:
         return None
+    frame.columns = table.columns.names()
+    return frame
 
 
 def _suspicious(frame: pl.DataFrame, lines: pl.Series, table: Names) -> pl.Series:
@@ -173,19 +177,19 @@ def _batch(
     table: Names,
 ) -> Batch:
     if frame is None:  # sound, but not for polars: 1e400, say
-        frame = pl.DataFrame(schema=table.schema).clear(len(texts))
+        frame = pl.DataFrame(schema=table.columns).clear(len(texts))
         suspicious = pl.int_range(len(texts), eager=True)
     else:
         suspicious = _suspicious(frame, texts, table)
     found = by_line(texts.gather(suspicious), suspicious, table)
     nested = None
     if len(suspicious):
-        values = pl.DataFrame(found.texts, table.schema)
-        structures = pl.DataFrame(found.structures, table.schema)
-        frame = frame.with_columns(frame[n].scatter(suspicious, values[n]) for n in table.schema)
+        values = pl.DataFrame(found.texts, table.columns)
+        structures = pl.DataFrame(found.structures, table.columns)
+        frame = frame.with_columns(frame[n].scatter(suspicious, values[n]) for n in table.columns)
         nested = frame.clear(frame.height)
         nested = nested.with_columns(
-            nested[n].scatter(suspicious, structures[n]) for n in table.schema
+            nested[n].scatter(suspicious, structures[n]) for n in table.columns
         )
     return Batch(
         _present(frame, *([] if nested is None else [nested])),

@@ -1,7 +1,8 @@
 """Parquet sources: nested columns stay nested, columns of few values stay dictionaries."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cefline.coerce import is_text
 from cefline.errors import SourceError, TruncatedError
 from cefline.read.batch import Batch, Chunk, Limits, Opened
 from cefline.read.carry import carried
-from cefline.records import printable
+from cefline.shown import printable
 from cefline_schemas.timeline import CANONICAL
 
 _OPTIONS = {"memory_map": True, "coerce_int96_timestamp_unit": "us"}
@@ -45,8 +45,8 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
         raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
     unknown = [name for name in names if name not in CANONICAL]
     more = carried(url, unknown, limits.unknown)
-    taken = {*CANONICAL, *(name for row in more for name in row.names)}
-    known = [name for name in names if name in taken]
+    columns = {name: name for name in CANONICAL} | {name: row.name for name, row in more}
+    known = [name for name in names if name in columns]
     if twice := sorted({name for name in known if known.count(name) > 1}):
         message = f"{url} has columns twice: {', '.join(twice)}"
         raise SourceError(message, hint="Export it again with one column of each name")
@@ -55,12 +55,12 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
             f"{url} has no column of a timeline; its columns are {printable(', '.join(names[:20]))}"
         )
         raise SourceError(message, hint="`cefline fields` shows the names that are known")
-    chunks = _chunks(path, url, metadata, known, limits)
+    chunks = _chunks(path, url, metadata, {name: columns[name] for name in known}, limits)
     return Opened("parquet", tuple(map(printable, unknown)), chunks, more)
 
 
 def _chunks(
-    path: Path, url: str, metadata: pq.FileMetaData, known: list[str], limits: Limits
+    path: Path, url: str, metadata: pq.FileMetaData, known: Mapping[str, str], limits: Limits
 ) -> Iterator[Chunk]:
     start = 0
     few = _few_valued(metadata)
@@ -73,17 +73,18 @@ def _chunks(
                 if names not in opened:
                     file = pq.ParquetFile(path, read_dictionary=list(names), **_OPTIONS)
                     opened[names] = stack.enter_context(file)
-                for data in opened[names].iter_batches(rows, [group], known):
+                for read in opened[names].iter_batches(rows, [group], [*known]):
+                    data = read.rename_columns([known[name] for name in read.schema.names])
                     load = partial(_batch, data, start)
                     start += data.num_rows
                     yield Chunk(load, start / metadata.num_rows)
     except (pa.ArrowException, OSError) as err:
-        message = f"{url} is damaged after row {start}: {str(err).rstrip('.')}"
+        message = f"{url} is damaged after row {start}: {printable(str(err).strip().rstrip('.'))}"
         raise TruncatedError(message) from err
 
 
 def _large_valued(
-    path: Path, metadata: pq.FileMetaData, group: int, rows: int, known: list[str]
+    path: Path, metadata: pq.FileMetaData, group: int, rows: int, known: Mapping[str, str]
 ) -> list[str]:
     """Return text columns that would grow beyond all bounds if each row had its own value.
 
@@ -122,20 +123,36 @@ def _origin(data: pa.RecordBatch, start: int, ordinals: pl.Series) -> pl.DataFra
     for ordinal in ordinals:
         row = {name: c[ordinal - start] for name, c in zip(data.schema.names, data, strict=True)}
         known = {name: _plain(value) for name, value in row.items() if value.is_valid}
-        text = json.dumps(known, ensure_ascii=False, default=str) if left > 0 else None
+        text = json.dumps(known, ensure_ascii=False, default=_text) if left > 0 else None
         raw.append(None if text is None else text.encode(errors="backslashreplace"))
         left -= len(text or "")
     return pl.DataFrame({"ordinal": ordinals, "raw": pl.Series(raw, dtype=pl.Binary)})
 
 
 def _plain(value: pa.Scalar) -> object:
+    """Return a value as JSON takes it; where Python has no such value, what it is one of."""
     try:
-        return value.as_py()
+        return _finite(value.as_py())
     except UnicodeDecodeError:
-        stored = value.cast(pa.large_binary()).as_py() if is_text(value.type) else b""
-        return stored.decode(errors="backslashreplace")
+        nested = pa.types.is_nested(value.type)
+        return f"a value of {value.type}" if nested else value.cast(pa.large_binary()).as_py()
     except (ValueError, OverflowError, pa.ArrowException):  # beyond Python's calendar
         return f"a value of {value.type}"
+
+
+def _finite(value: object) -> object:
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case list():
+            return [_finite(element) for element in value]
+        case dict():
+            return {name: _finite(member) for name, member in value.items()}
+    return value
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _few_valued(metadata: pq.FileMetaData) -> list[str]:
@@ -160,7 +177,7 @@ def _text_columns(metadata: pq.FileMetaData) -> list[str]:
     ]
 
 
-def _batch_rows(group: pq.RowGroupMetaData, known: list[str], limits: Limits) -> int:
+def _batch_rows(group: pq.RowGroupMetaData, known: Mapping[str, str], limits: Limits) -> int:
     columns = (group.column(i) for i in range(group.num_columns))
     size = sum(
         c.total_uncompressed_size for c in columns if c.path_in_schema.split(".")[0] in known

@@ -7,19 +7,19 @@ import hashlib
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cefline import s3
+from cefline.deliver.seen import source_key
 from cefline.errors import SourceError, UsageError, of_system
-from cefline.records import printable
+from cefline.shown import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    import s3fs
 
 _SUFFIXES = (".parquet", ".pq", ".json", ".jsonl", ".ndjson")
 _COMPRESSED = ("", ".gz", ".zst")
@@ -39,6 +39,22 @@ class Source:
     """What changes when its content does: ETag, or modification time and inode. No identity."""
     path: str = ""
     """The local file's name, which need not be text."""
+    scanned: bool = False
+    """Whether a folder or a glob was searched for it, so that it may still be written."""
+
+    @property
+    def local_path(self) -> Path:
+        """Return where a local file is."""
+        return Path(self.path or self.url)
+
+    def key(self, variant: Mapping[str, object]) -> str:
+        """Return the name of this version of it, and of what tells its delivery apart."""
+        said = "" if not any(variant.values()) else repr(sorted(variant.items()))
+        return source_key(self.url, self.size, self.version, said)
+
+    def age(self, now: float) -> float:
+        """Return the seconds since a local file was last written."""
+        return now - int(self.version.partition("-")[0]) / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ class Local:
     """Its identity: SHA-256 over the SHA-256 of its 64 MiB chunks."""
 
 
-def find(names: Iterable[str], connect: Callable[[], s3fs.S3FileSystem]) -> list[Source]:
+def find(names: Iterable[str], connect: Callable[[], s3.Client]) -> list[Source]:
     """Find the sources that files, folders and globs name, local or `s3://`, each once.
 
     In folders and below S3 prefixes, those that are named as timelines are (`.parquet`, `.pq`,
@@ -80,7 +96,7 @@ def find(names: Iterable[str], connect: Callable[[], s3fs.S3FileSystem]) -> list
     return list(found.values())
 
 
-def fetch(source: Source, folder: Path, connect: Callable[[], s3fs.S3FileSystem]) -> Local:
+def fetch(source: Source, folder: Path, connect: Callable[[], s3.Client]) -> Local:
     """Bring a source to local disk and compute its identity.
 
     Raises:
@@ -90,7 +106,7 @@ def fetch(source: Source, folder: Path, connect: Callable[[], s3fs.S3FileSystem]
         path = folder / "source"
         _download(source, path, connect())
     else:
-        path = Path(source.path or source.url)
+        path = source.local_path
     try:
         return Local(source, path, _identity(path))
     except OSError as err:
@@ -110,7 +126,7 @@ def check_unchanged(local: Local) -> None:
         found = _local(local.path)
     except OSError:
         found = None
-    if found != local.source:
+    if found != replace(local.source, scanned=False):
         message = f"{local.source.url} changed while it was read"
         raise SourceError(message, hint="Run again when its export has finished")
 
@@ -119,29 +135,31 @@ def _on_disk(name: str) -> list[Source]:
     path = Path(name.removeprefix("file://"))
     if path.is_dir():
         inside = (p for p in sorted(path.rglob("*")) if p.is_file())
-        return [_local(p) for p in inside if _is_timeline(p.relative_to(path).as_posix())]
+        return [
+            _local(p, scanned=True) for p in inside if _is_timeline(p.relative_to(path).as_posix())
+        ]
     if path.is_file():
         return [_local(path)]
     if path.exists():
         message = f"{printable(name)} is no file: it can't be read twice"
         raise SourceError(message, hint="Write it to a file first")
     return [
-        _local(Path(p))
+        _local(Path(p), scanned=True)
         for p in sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - takes absolute ones
         if Path(p).is_file()
     ]
 
 
-def _local(path: Path) -> Source:
+def _local(path: Path, *, scanned: bool = False) -> Source:
     stat = path.stat()
     name = str(path.absolute())
-    return Source(printable(name), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}", name)
+    return Source(printable(name), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}", name, scanned)
 
 
-def _on_s3(name: str, fs: s3fs.S3FileSystem) -> list[Source]:
+def _on_s3(name: str, client: s3.Client) -> list[Source]:
     bucket, pattern = s3.split(name)
     fixed = _MAGIC.split(pattern)[0]
-    objects = {o["Key"]: o for o in s3.listing(fs, f"s3://{bucket}/{fixed}")}
+    objects = {o["Key"]: o for o in s3.listing(client, f"s3://{bucket}/{fixed}")}
     if pattern in objects:
         keys = [pattern]
     elif fixed != pattern:
@@ -176,13 +194,13 @@ def _is_timeline(relative: str) -> bool:
     return named and not any(map(_is_hidden, relative.split("/")))
 
 
-def _download(source: Source, path: Path, fs: s3fs.S3FileSystem) -> None:
+def _download(source: Source, path: Path, client: s3.Client) -> None:
     """Fetch an object in ranges, all of one version: `If-Match` makes sure."""
 
     def fetch_range(start: int) -> None:
         end = min(start + _RANGE, source.size) - 1
         arguments = {"IfMatch": source.version, "Range": f"bytes={start}-{end}"}
-        body = s3.get(fs, source.url, **arguments)
+        body = s3.get(client, source.url, **arguments)
         while body:  # the system may write less than it is given
             written = os.pwrite(file.fileno(), body, start)
             body, start = body[written:], start + written

@@ -1,0 +1,55 @@
+"""What is counted of a source; without the libraries that convert it, so that reports are light."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+Counts = Counter[tuple[str, str]]
+"""How often something happened, by field and kind (`replaced`, `coerced`, `subseconds`, ...)."""
+
+REPLACED = "replaced_characters"
+"""The count of characters that were written as visible text."""
+
+PRESENT = "present"
+"""Counts values that were there, readable or not, of the fields that not every value fits."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one source."""
+
+    read: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    counts: Counts = field(default_factory=Counts)
+    """By field and kind: `replaced` (characters), `coerced` (values), `missing`, ..."""
+    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Rejects by kind, field and reason."""
+    evidence: set[int] = field(default_factory=set)
+    """Values of `evidence_id`, some of them at least."""
+    notes: list[str] = field(default_factory=list)
+    """What there is to say of the source."""
+
+    def rejects_of(self, kind: str, name: str = "") -> int:
+        """Return the number of rejects of a kind, of one field or of all."""
+        return sum(n for (k, f, _), n in self.reasons.items() if k == kind and name in {"", f})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it in JSON's types."""
+        return {
+            "read": self.read,
+            "delivered": self.delivered,
+            "rejected": self.rejected,
+            "counts": [[*key, n] for key, n in self.counts.items()],
+            "reasons": [[*key, n] for key, n in self.reasons.items()],
+            "evidence": sorted(self.evidence),
+            "notes": self.notes,
+        }
+
+    @classmethod
+    def of_json(cls, said: dict[str, Any]) -> Self:
+        """Return what `as_json` gave."""
+        counts = Counts({(name, kind): n for name, kind, n in said["counts"]})
+        reasons = Counter({(kind, name, why): n for kind, name, why, n in said["reasons"]})
+        plain = (said["read"], said["delivered"], said["rejected"])
+        return cls(*plain, counts, reasons, set(said["evidence"]), said["notes"])

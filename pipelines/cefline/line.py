@@ -1,0 +1,351 @@
+"""The straight line of one source, from its bytes to its manifest.
+
+fetch -> read -> conform -> render -> pack -> stage -> plan -> turn -> publish -> manifest
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from cefline import __version__
+from cefline.convert import Converted, convert, converter, in_order, limits
+from cefline.counts import Tally
+from cefline.deliver import plans, rejects, staging, turns
+from cefline.deliver.delivery import Delivery, Done, How, deliver
+from cefline.deliver.patience import Patience
+from cefline.deliver.publish import FencedError, fence
+from cefline.deliver.seen import Seen, remember
+from cefline.deliver.stage import stage
+from cefline.errors import (
+    CeflineError,
+    DeliveryError,
+    SourceError,
+    TooManyRejectsError,
+    UsageError,
+    of_system,
+)
+from cefline.pack import TEXT_FORMAT, pack
+from cefline.places import found
+from cefline.progress import Silent
+from cefline.read import EXPANSION_FREE, open_source
+from cefline.report import PartReport, SourceReport, counted
+from cefline.sources import Local, Source, check_unchanged, fetch
+from cefline.tally import refusal, tallied, unpublished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from cefline import s3
+    from cefline.config import Config
+    from cefline.deliver.plans import Segment
+    from cefline.deliver.staging import Staged
+    from cefline.deliver.store import Store
+    from cefline.deliver.turns import Turn
+    from cefline.progress import Progress
+
+log = logging.getLogger("cefline")
+
+_REJECTS = "rejects.ndjson"
+
+_SEGMENTS = 20
+"""So often a delivery may be taken out of this run's hands before it gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the sources of a run share."""
+
+    config: Config
+    dest: Store
+    state: Store
+    connect: Callable[[], s3.Client]
+    pool: Executor
+    threads: int
+    staging: Path
+    progress: Progress
+    dry_run: bool = False
+    floor: int = 0
+    """A turn that is known to be closed."""
+
+
+def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
+    """Deliver one source and report what became of it; an error of its own is in the report.
+
+    Args:
+        source: what to deliver.
+        run: what the sources share.
+        expected: id that the delivery must have; none where the source decides.
+    """
+    began = time.monotonic()
+    run.progress.begin(source.url, source.size)
+    report = SourceReport(source.url, "converted")
+    try:
+        with staging.folder(run.staging, source.key(run.config.variant())) as folder:
+            report = _deliver(source, run, folder, expected)
+    except CeflineError as err:
+        report = replace(report, outcome="failed", error=err.about(source.url))
+    except OSError as err:
+        report = replace(report, outcome="failed", error=of_system(err, source.url))
+    finally:
+        run.progress.end()
+    log.info(
+        "%s: %s, %d events in %d parts, %d rejected, %.1f s",
+        source.url,
+        report.said,
+        report.tally.delivered,
+        len(report.parts),
+        report.tally.rejected,
+        time.monotonic() - began,
+    )
+    return report
+
+
+def _deliver(source: Source, run: Run, folder: Path, expected: str) -> SourceReport:
+    local = _fetched(source, folder, run)
+    delivery = plans.delivery_id(local.sha256, run.config.evidence_id, run.config.redeliver)
+    if expected not in {"", delivery}:
+        message = f"{source.url} is no longer what it was when its delivery was begun"
+        raise SourceError(message, hint="The rest of it goes out when its content is back")
+    for _ in range(_SEGMENTS):
+        if plans.is_done(run.state, delivery):
+            return _known(source, delivery, run)
+        try:
+            return _segment(local, delivery, run, folder)
+        except FencedError as err:
+            log.warning("%s", err)
+        except SourceError as err:
+            _remember_failure(source, delivery, err, run)
+            raise
+    message = f"{source.url} was taken out of this run's hands {_SEGMENTS} times"
+    raise DeliveryError(message, hint="Are turn_timeout and the clocks right on all hosts?")
+
+
+def _fetched(source: Source, folder: Path, run: Run) -> Local:
+    """Bring a source here, or take what an earlier try brought: the folder is of its version."""
+    known, path = folder / "identity", folder / "source"
+    if source.url.startswith("s3://"):
+        here = path if path.exists() else None
+    else:
+        here = source.local_path
+    if here is not None and known.exists():
+        return Local(source, here, known.read_text(encoding="utf-8"))
+    local = fetch(source, folder, run.connect)
+    (folder / "identity.new").write_text(local.sha256, encoding="utf-8")
+    (folder / "identity.new").replace(known)
+    return local
+
+
+class _Work(NamedTuple):
+    """A source on its way."""
+
+    local: Local
+    delivery: str
+    segment: Segment
+    config: Config
+    """The plan's settings, where one was made."""
+    folder: Path
+
+
+class _Ready(NamedTuple):
+    """A source on local disk, in parts."""
+
+    parts: list[Staged]
+    report: SourceReport
+
+
+def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceReport:
+    """Stage what is left of a source, and publish it."""
+    segment = plans.current(run.state, delivery)
+    config, notes = _planned(run.config, segment)
+    work = _Work(local, delivery, segment, config, folder)
+    ready = _staged(work, run)
+    check_unchanged(local)
+    report = replace(ready.report, notes=notes)
+    error = report.error or refusal(report.tally, config.max_rejects)
+    if error is not None:
+        _remember_failure(local.source, delivery, error, run)
+        return replace(report, outcome="failed", error=error.about(local.source.url))
+    if run.dry_run:
+        return replace(report, parts=tuple(_would_be(part, run) for part in ready.parts))
+    if segment.number == 1:
+        report = _with_evidence(report, run)
+    return _publish(work, _Ready(ready.parts, report), run)
+
+
+def _planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]:
+    """Return the settings of the plan, where one was made: parts of it may be out already."""
+    if segment.plan is None or segment.plan["settings"] == config.planned():
+        return config, ()
+    own, made = config.planned(), segment.plan["settings"]
+    differ = sorted(name for name in own if made.get(name) != own[name])
+    note = f"goes on as it was planned; settings of this run that differ: {', '.join(differ)}"
+    return config.with_planned(made), (note,)
+
+
+def _staged(work: _Work, run: Run) -> _Ready:
+    """Convert a source, or take what an earlier run has converted in the same way."""
+    skip, planned = work.segment.skip, work.config.planned()
+    depends = [work.local.sha256, planned, TEXT_FORMAT, __version__, skip]
+    basis = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+    found = staging.saved(work.folder, basis)
+    if found is not None:
+        parts, said = found
+        tally, unknown = Tally.of_json(said["tally"]), tuple(said["unknown"])
+        return _Ready(parts, _report(work, run, said["format"], unknown, tally))
+    staging.clear(work.folder)
+    ready = _converted(work, run)
+    if ready.report.error is not None:
+        return ready
+    said = {"format": ready.report.format, "unknown": list(ready.report.unknown)}
+    staging.save(work.folder, basis, ready.parts, {**said, "tally": ready.report.tally.as_json()})
+    return ready
+
+
+def _converted(work: _Work, run: Run) -> _Ready:
+    config, source, tally = work.config, work.local.source, Tally()
+    opened = open_source(work.local.path, source.url, limits(config))
+
+    converted = partial(convert, converter=converter(config, opened.carried))  # conform, render
+    batches = in_order(run.pool, converted, opened.chunks, run.threads)
+    spill = partial(rejects.spill, path=work.folder / _REJECTS, source=source.url)
+    most = max(source.size * config.max_expansion, EXPANSION_FREE)
+    slices = tallied(_shown(batches, run), tally, spill, most)
+    pieces = pack(unpublished(slices, work.segment.skip), config.part_size, config.max_partitions)
+    how = {"level": config.compression_level, "most": config.staging_max}
+    error, parts = None, []
+    try:
+        parts = stage(pieces, work.folder, config.compression, run.pool, **how)
+    except TooManyRejectsError as err:
+        error = err
+    report = _report(work, run, opened.format, opened.unknown, tally)
+    return _Ready(parts, replace(report, error=error))
+
+
+def _report(
+    work: _Work, run: Run, format_: str, unknown: tuple[str, ...], tally: Tally
+) -> SourceReport:
+    """Return the report of a source that was converted; its rejects are kept in the state."""
+    path = work.folder / _REJECTS
+    kept = () if run.dry_run else tuple(rejects.keep(run.state, work.delivery, path))
+    url = work.local.source.url
+    return SourceReport(url, "converted", format_, work.delivery, tally, unknown, (), kept)
+
+
+def _shown(batches: Iterator[Converted], run: Run) -> Iterator[Converted]:
+    for batch in batches:
+        run.progress.advance(batch.read, batch.text_bytes, batch.done)
+        yield batch
+
+
+def _would_be(part: Staged, run: Run) -> PartReport:
+    """Return a part as a dry run knows it: without the turn, its key has no name yet."""
+    url = f"{run.dest.url}/{part.partition}"
+    return PartReport(url, part.events, part.text_bytes, part.path.stat().st_size)
+
+
+def _with_evidence(report: SourceReport, run: Run) -> SourceReport:
+    """Note the evidences of a delivery; say loudly which of them came before.
+
+    Raises:
+        DeliveryError: they may not come again.
+    """
+    ids = sorted(report.tally.evidence)
+    before = plans.other_deliveries(run.state, report.delivery, ids)
+    if before:
+        listed = ", ".join(f"{number} (delivery {other})" for number, other in before.items())
+        note = f"evidence that was delivered before from other content: {listed}"
+        if run.config.known == "refuse":
+            raise DeliveryError(note, hint="--known deliver delivers it all the same")
+        log.warning("%s: %s", report.url, note)
+        report = replace(report, notes=(*report.notes, note))
+    plans.mark_evidence(run.state, report.delivery, ids)
+    return report
+
+
+def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
+    source, config, report = work.local.source, work.config, ready.report
+    about = {"url": source.url, "size": source.size, "version": source.version}
+    about |= {"sha256": work.local.sha256, "format": report.format}
+    what = (config.planned(), __version__, TEXT_FORMAT, config.variant())
+    done = deliver(
+        Delivery(work.delivery, about, *what),
+        work.segment,
+        ready.parts,
+        (run.dest, run.state),
+        said=counted(replace(report, outcome="delivered")),
+        wait=Patience(run.state, config.turn_timeout, partial(_rescue, run=run)),
+        how=How(config.pace, config.assume, run.floor),
+    )
+    if done is None:
+        return _known(source, work.delivery, run)
+    _remember(source, report, done, run)
+    if not done.entries:
+        log.warning("%s holds no events", source.url)
+    parts = (PartReport(p.url, p.events, p.text_bytes, p.stored_bytes) for p in done.published)
+    removed = [f"a reader has removed {len(done.removed)} parts already"] if done.removed else []
+    notes = (*report.notes, *removed)
+    return replace(report, outcome="delivered", parts=tuple(parts), notes=notes)
+
+
+def _rescue(turn: Turn, run: Run) -> None:
+    """Finish the delivery that holds an open turn, or close the turn: nobody waits for ever."""
+    plan = plans.segments(run.state, turn.delivery)[turn.segment - 1]
+    config = run.config.with_variant(plan["variant"])
+    sources, _ = found((turn.source,), config.allowed_sources, run.connect)
+    if sources:
+        own = replace(run, config=config, progress=Silent())
+        report = run_source(sources[0], own, turn.delivery)
+        log.warning("%s: %s", turn, report.said if report.error is None else report.error)
+    if turns.is_open(run.state, turn):
+        published = fence(plan, turn, (run.dest, run.state), config.assume)
+        log.warning("%s was closed after %d of its parts", turn, published)
+
+
+def _known(source: Source, delivery: str, run: Run) -> SourceReport:
+    """Return the report of a source whose bytes were delivered before, under whatever name.
+
+    Raises:
+        UsageError: they may be another evidence's: nothing in them tells.
+    """
+    manifest = plans.manifest(run.state, delivery)
+    url, notes = manifest["source"]["url"], list[str]()
+    if url != source.url:
+        notes.append(f"the same bytes were delivered as {url}")
+        if not manifest.get("evidence"):
+            message = (
+                f"{source.url} has the same bytes as {url}, which was delivered, and no event "
+            )
+            message += "says of which evidence it is"
+            hint = "--evidence-id delivers it as another evidence, --redeliver TOKEN once more"
+            raise UsageError(message, hint=hint)
+    if manifest.get("abandoned"):
+        notes.append("its delivery was abandoned")
+    if not run.dry_run:
+        seen = Seen(source.key(run.config.variant()), delivery, "known")
+        remember(run.state, seen, {"url": source.url})
+    return SourceReport(source.url, "known", delivery=delivery, notes=tuple(notes))
+
+
+def _remember(source: Source, report: SourceReport, done: Done, run: Run) -> None:
+    stored = sum(entry["stored_bytes"] for entry in done.entries)
+    turn = (done.turn.number, done.turn.stamp) if done.turn else (0, "")
+    tally = report.tally
+    numbers = (turn[0], tally.delivered, tally.rejected, len(done.entries), stored)
+    key = source.key(run.config.variant())
+    seen = Seen(key, report.delivery, "done", numbers, turn[1])
+    remember(run.state, seen, {"url": source.url})
+
+
+def _remember_failure(source: Source, delivery: str, err: CeflineError, run: Run) -> None:
+    if run.dry_run:
+        return
+    seen = Seen(source.key(run.config.variant()), delivery, "failed", (err.exit_code,))
+    remember(run.state, seen, {"url": source.url, "error": str(err.about(source.url))})

@@ -1,0 +1,121 @@
+"""What is known of sources: in names alone, and whatever else lies beside them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cefline.deliver.seen import Seen, error, load, remember, source_key
+from cefline.sources import Source
+from tests.parts import TEXT, local_store, s3_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cefline.deliver.store import LocalStore, Store
+
+K, D = "c" * 32, "d" * 32
+DONE = Seen(K, D, "done", (41, 300, 2, 3, 9999), "20260112T101500Z")
+KNOWN, FAILED = Seen(K, D, "known", (0,)), Seen(K, D, "failed", (3,))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> LocalStore:
+    """Return a state without anything in it."""
+    return local_store(tmp_path / "state")
+
+
+@pytest.mark.parametrize("kind", ["local", "s3"])
+@pytest.mark.parametrize("seen", [DONE, KNOWN, FAILED], ids=lambda seen: seen.outcome)
+def test_what_was_remembered_is_loaded(
+    kind: str, seen: Seen, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is in the name, so that one listing is enough."""
+    if kind == "s3":
+        state: Store = s3_store(request.getfixturevalue("s3"), monkeypatch)
+    else:
+        state = request.getfixturevalue("state")
+    assert load(state) == {}
+    remember(state, seen, {"url": "a.jsonl"})
+    remember(state, seen, {"url": "a.jsonl", "error": "another"})
+    assert load(state) == {K: seen}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([DONE, FAILED])))
+@pytest.mark.parametrize("other", ["0" * 32, "f" * 32])
+def test_what_was_delivered_goes_before_what_failed(
+    state: LocalStore, order: list[Seen], other: str
+) -> None:
+    """A source that failed and was tried again is done, whichever name a listing has first."""
+    for seen in order:
+        delivery = seen.delivery if seen.outcome == "done" else other
+        remember(state, Seen(K, delivery, seen.outcome, seen.numbers, seen.stamp), {})
+    assert load(state)[K].outcome == "done"
+
+
+def test_the_error_of_a_source_is_kept(state: LocalStore) -> None:
+    """It is told again, without reading the source again."""
+    assert error(state, FAILED) == ""
+    remember(state, FAILED, {"url": "a.jsonl", "error": "20 of 20 rows rejected"})
+    assert error(state, FAILED) == "20 of 20 rows rejected"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["readme", "a-b", "a-b-done", f"{K}-{D}-broken-1", "-", "a/b", f"{K}-{D}-DONE-1"],
+)
+def test_a_name_that_is_not_ours_is_left_alone(state: LocalStore, name: str) -> None:
+    """Something else may lie there; nothing is known from it."""
+    state.create(f"seen/{name}", b"", TEXT, {})
+    remember(state, DONE, {})
+    assert load(state) == {K: DONE}
+
+
+@pytest.mark.xfail(
+    strict=True, reason="seen._parsed: int() of what is no number is a ValueError, a traceback"
+)
+@pytest.mark.parametrize("numbers", ["x", "", "1_", "1_x", "1.json"])
+def test_numbers_that_are_none_are_left_alone(state: LocalStore, numbers: str) -> None:
+    """As any other name that is not ours."""
+    state.create(f"seen/{K}-{D}-done-{numbers}", b"", TEXT, {})
+    assert load(state) == {}
+
+
+SOURCES = st.tuples(
+    st.text(max_size=3), st.integers(0, 9), st.text(max_size=3), st.text(max_size=3)
+)
+
+
+@given(SOURCES, SOURCES)
+def test_another_version_has_another_name(
+    one: tuple[str, int, str, str], other: tuple[str, int, str, str]
+) -> None:
+    """Of place, size, version or variant; NUL, which none of them holds, keeps them apart."""
+    if not any("\0" in str(part) for part in (*one, *other)):
+        assert (source_key(*one) == source_key(*other)) == (one == other)
+
+
+def test_a_source_s_name_in_the_state_depends_on_its_variant() -> None:
+    """The same file for another evidence is to be read again; without one nothing changes."""
+    source = Source("a.jsonl", 1, "1-1")
+    plain = source.key({"evidence_id": None, "redeliver": None})
+    keys = {
+        plain,
+        source.key({"evidence_id": 1, "redeliver": None}),
+        source.key({"evidence_id": 2, "redeliver": None}),
+        source.key({"evidence_id": None, "redeliver": "x"}),
+        source.key({"evidence_id": 1, "redeliver": "x"}),
+    }
+    assert len(keys) == 5
+    assert plain == source_key("a.jsonl", 1, "1-1", "")
+
+
+def test_evidence_zero_is_an_evidence() -> None:
+    """Zero is a number, and no absence of one."""
+    source = Source("a.jsonl", 1, "1-1")
+    variants = [{"evidence_id": number, "redeliver": None} for number in (None, 0)]
+    assert len({source.key(variant) for variant in variants}) == 2
