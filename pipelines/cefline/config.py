@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from cefline.after import After
     from cefline.deliver.publish import Assume
     from cefline.literal import Form
     from cefline.pack import Compression
@@ -63,6 +64,8 @@ class Config:
     retry_failed: bool = False
     assume: Assume | None = None
     adopt: bool = False
+    after: After = "none"
+    after_to: str | None = None
     header: Device = field(default_factory=Device)
     severity: tuple[tuple[int, int], ...] = SEVERITY
     s3: S3Settings = field(default_factory=S3Settings)
@@ -235,6 +238,8 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "retry_failed": values.truth,
     "assume": values.choice("delivered", "lost"),
     "adopt": values.truth,
+    "after": values.choice("none", "tag", "move"),
+    "after_to": values.place,
     "severity": values.severity,
     **{f"header.{f.name}": values.text for f in fields(Device)},
     "s3.endpoint": values.endpoint,

@@ -52,6 +52,11 @@ def unescape(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
     return text.clone().scatter(dirty, apply(text.gather(dirty), split))
 
 
+def visible(text: pl.Series) -> pl.Series:
+    """Return text as readers get it: what no reader can carry is written as an escape."""
+    return pl.Series(_make_visible(as_text(text), (("\\", "\\"),)).text)
+
+
 def escape_constant(text: str, escapes: cef.Escapes) -> str:
     """Escape one value from the configuration."""
     return str(escape(pl.Series([text]), escapes).text[0])

@@ -5,15 +5,19 @@ Nothing here imports what converts: a run with nothing to do, every five minutes
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from cefline import s3
+from cefline import after, s3
 from cefline.deliver import seen as seens
-from cefline.deliver import staging, state
+from cefline.deliver import staging
+from cefline.deliver.seen import Seen
+from cefline.deliver.state import bind
 from cefline.deliver.store import LocalStore
 from cefline.errors import UsageError, failed_before
 from cefline.places import found, stores
@@ -24,9 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cefline.config import Config
-    from cefline.deliver.seen import Seen
     from cefline.deliver.store import Store
     from cefline.sources import Source
+
+
+log = logging.getLogger("cefline")
+
+
+class _Job(NamedTuple):
+    """What is the same for all sources."""
+
+    config: Config
+    dest: Store
+    state: Store
+    connect: Callable[[], s3.Client]
+    known: dict[str, Seen]
 
 
 def export(config: Config, *, progress: Progress | None = None, dry_run: bool = False) -> Report:
@@ -39,37 +55,34 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
     if not config.sources or not config.dest:
         message = "there is no source" if config.dest else "there is no destination"
         raise UsageError(message, hint="cefline export SOURCE... DEST")
+    after.check(config)
     connect = cache(partial(s3.connect, config.s3))
     sources, missing = found(config.sources, config.allowed_sources, connect)
-    places = stores(config, connect)
+    dest, state = stores(config, connect)
     if not dry_run:
-        state.bind(places[1], places[0], hive=config.hive, adopt=config.adopt)
-    known = seens.load(places[1])
-    told = {source.url: _told(source, known, config, places[1]) for source in sources}
+        bind(state, dest, hive=config.hive, adopt=config.adopt)
+    job = _Job(config, dest, state, connect, seens.load(state))
+    if not dry_run:
+        _sweep(job)
+    told = {source.url: _told(source, job) for source in sources}
     new = [source for source in sources if told[source.url] is None]
-    floor = max((seen.numbers[0] for seen in known.values() if seen.outcome == "done"), default=0)
-    if not dry_run:
-        _sweep(config, places, {key for key, seen in known.items() if seen.outcome != "failed"})
-    for report in _exported(
-        new, config, places, connect, progress or Silent(), dry_run=dry_run, floor=floor
-    ):
-        told[report.url] = report
+    told |= {one.url: one for one in _exported(new, job, progress or Silent(), dry_run=dry_run)}
+    if config.after != "none" and not dry_run:
+        told = {source.url: _afterwards(source, told[source.url], job) for source in sources}
     reports = [report for report in told.values() if report is not None]
     return Report((*missing, *reports), time.monotonic() - began, dry_run)
 
 
-def _told(
-    source: Source, known: dict[str, Seen], config: Config, state: Store
-) -> SourceReport | None:
+def _told(source: Source, job: _Job) -> SourceReport | None:
     """Return what there is to say of a source without reading it; None where it is new."""
-    seen = known.get(source.key(config.variant()))
+    seen = job.known.get(source.key(job.config.variant()))
     if seen is None:
-        return _left(source, config.settle)
+        return _left(source, job.config.settle)
     if seen.outcome != "failed":
         return SourceReport(source.url, "known", delivery=seen.delivery)
-    if config.retry_failed:
+    if job.config.retry_failed:
         return None
-    error = failed_before(seens.error(state, seen), seen.numbers[0])
+    error = failed_before(seens.error(job.state, seen), seen.numbers[0])
     return SourceReport(source.url, "failed", delivery=seen.delivery, error=error)
 
 
@@ -83,29 +96,44 @@ def _left(source: Source, settle: float) -> SourceReport | None:
 
 
 def _exported(
-    sources: list[Source],
-    config: Config,
-    places: tuple[Store, Store],
-    connect: Callable[[], s3.Client],
-    progress: Progress,
-    *,
-    dry_run: bool,
-    floor: int,
+    sources: list[Source], job: _Job, progress: Progress, *, dry_run: bool
 ) -> list[SourceReport]:
     if not sources:
         return []
+    from cefline.deliver.probe import prove
     from cefline.line import Run, run_source
 
+    if not dry_run:
+        prove(job.dest, job.state)
+    config, done = job.config, (seen for seen in job.known.values() if seen.outcome == "done")
+    floor = max((seen.numbers[0] for seen in done), default=0)
     threads, root = config.threads or _cores(), staging.root(config.staging)
     with ThreadPoolExecutor(threads) as pool:
-        run = Run(config, *places, connect, pool, threads, root, progress, dry_run, floor)
+        where = (job.dest, job.state, job.connect)
+        run = Run(config, *where, pool, threads, root, progress, dry_run, floor)
         return [run_source(source, run) for source in sources]
 
 
-def _sweep(config: Config, places: tuple[Store, Store], done: set[str]) -> None:
+def _afterwards(source: Source, report: SourceReport | None, job: _Job) -> SourceReport | None:
+    """Tag or move a source that is delivered, now or before, where that was not done."""
+    key = source.key(job.config.variant())
+    tagged = key in job.known and job.known[key].tagged
+    if report is None or report.outcome not in {"delivered", "known"} or tagged:
+        return report
+    trouble = after.told(source, job.config, job.connect)
+    if trouble:
+        log.warning("%s: %s", source.url, trouble)
+        return replace(report, notes=(*report.notes, trouble))
+    if job.config.after == "tag":
+        seens.remember(job.state, Seen(key, report.delivery, "tagged"), {"url": source.url})
+    return report
+
+
+def _sweep(job: _Job) -> None:
     """Remove what killed runs left on this machine."""
-    staging.sweep(staging.root(config.staging), done)
-    for store in places:
+    done = {key for key, seen in job.known.items() if seen.outcome != "failed"}
+    staging.sweep(staging.root(job.config.staging), done)
+    for store in (job.dest, job.state):
         if isinstance(store, LocalStore):
             store.sweep()
 

@@ -340,12 +340,12 @@ def _remember(source: Source, report: SourceReport, done: Done, run: Run) -> Non
     tally = report.tally
     numbers = (turn[0], tally.delivered, tally.rejected, len(done.entries), stored)
     key = source.key(run.config.variant())
-    seen = Seen(key, report.delivery, "done", numbers, turn[1])
+    seen = Seen(key, report.delivery, "done", numbers=numbers, stamp=turn[1])
     remember(run.state, seen, {"url": source.url})
 
 
 def _remember_failure(source: Source, delivery: str, err: CeflineError, run: Run) -> None:
     if run.dry_run:
         return
-    seen = Seen(source.key(run.config.variant()), delivery, "failed", (err.exit_code,))
+    seen = Seen(source.key(run.config.variant()), delivery, "failed", numbers=(err.exit_code,))
     remember(run.state, seen, {"url": source.url, "error": str(err.about(source.url))})

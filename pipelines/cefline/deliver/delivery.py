@@ -177,3 +177,20 @@ def earlier(delivery: str, number: int, places: tuple[Store, Store]) -> list[dic
             turn = turns.of_number(state, closed["turn"])
             entries += read_back(plan, turn, closed["published"], dest)
     return entries
+
+
+def abandon(delivery: str, places: tuple[Store, Store]) -> list[dict[str, Any]]:
+    """Close a delivery as it is: what is out stays, nothing more goes out.
+
+    Returns:
+        The manifest's entries of the parts that are out.
+    """
+    _, state = places
+    made = plans.segments(state, delivery)
+    turn = turns.last(state)
+    if turn is not None and turn.delivery == delivery and turns.is_open(state, turn):
+        fence(made[turn.segment - 1], turn, places)
+    entries = earlier(delivery, len(made) + 1, places)
+    plans.mark_abandoned(state, delivery)
+    plans.make_manifest(state, {**made[-1], "parts": entries, "abandoned": True})
+    return entries

@@ -52,6 +52,16 @@ def make_manifest(state: Store, manifest: Mapping[str, Any]) -> None:
     states.create(state, f"manifests/{manifest['delivery']}.json", dict(manifest))
 
 
+def abandoned(state: Store) -> list[str]:
+    """Return the ids of the deliveries that were closed as they were."""
+    return [key[10:] for key, _ in state.list("abandoned/")]
+
+
+def mark_abandoned(state: Store, delivery: str) -> None:
+    """Note that a delivery was closed as it was."""
+    states.create(state, f"abandoned/{delivery}", {})
+
+
 def planned_ids(state: Store) -> list[str]:
     """Return the ids of the deliveries that have a plan, done or not."""
     return sorted({key[6 : 6 + _ID] for key, _ in state.list("plans/")})
@@ -91,6 +101,12 @@ def fenced(state: Store, delivery: str, segment: int) -> dict[str, Any] | None:
     """Return turn, stamp and number of parts `published` of a segment that others closed."""
     key = f"fenced/{delivery}-{segment:02d}.json"
     return states.load(state, key, "published", "turn") if state.exists(key) else None
+
+
+def all_fenced(state: Store) -> list[tuple[str, int]]:
+    """Return delivery and number of all segments that others closed."""
+    names = (key[7:].removesuffix(".json") for key, _ in state.list("fenced/"))
+    return [(name[:_ID], int(name[_ID + 1 :])) for name in names]
 
 
 def mark_fenced(state: Store, delivery: str, segment: int, said: Mapping[str, Any]) -> None:

@@ -1,13 +1,14 @@
 """What became of each version of a source, in names alone: one listing tells what is new."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cefline.deliver import state as states
 from cefline.deliver.store import Store
 
-Outcome = Literal["done", "known", "failed"]
+Outcome = Literal["done", "known", "failed", "tagged"]
+_RANK = {"failed": 0, "known": 1, "done": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,9 @@ class Seen:
     key: str
     delivery: str
     outcome: Outcome
-    """`known` has the bytes of another source, which was delivered."""
+    """`known` has the bytes of another source, which was delivered; `tagged` is said beside."""
+    tagged: bool = False
+    """Whether it was tagged after its delivery."""
     numbers: tuple[int, ...] = ()
     """Of what was delivered: turn, events, rejected rows, parts, stored bytes; of what failed: the
     exit code."""
@@ -48,11 +51,16 @@ def remember(state: Store, seen: Seen, said: dict[str, Any]) -> None:
 def load(state: Store) -> dict[str, Seen]:
     """Return what is known, by source key; what was delivered goes before what failed."""
     found: dict[str, Seen] = {}
+    tagged = set()
     for key, _ in state.list("seen/"):
         seen = _parsed(key.removeprefix("seen/"))
-        if seen is not None and (seen.outcome != "failed" or seen.key not in found):
+        if seen is None:
+            continue
+        if seen.outcome == "tagged":
+            tagged.add(seen.key)
+        elif seen.key not in found or _RANK[seen.outcome] >= _RANK[found[seen.key].outcome]:
             found[seen.key] = seen
-    return found
+    return found | {key: replace(found[key], tagged=True) for key in tagged & found.keys()}
 
 
 def error(state: Store, seen: Seen) -> str:
@@ -64,6 +72,7 @@ def error(state: Store, seen: Seen) -> str:
 
 def _parsed(name: str) -> Seen | None:
     match name.split("-"):
-        case [key, delivery, ("done" | "known" | "failed") as outcome, numbers, *stamp]:
-            return Seen(key, delivery, outcome, tuple(map(int, numbers.split("_"))), "".join(stamp))
+        case [key, delivery, ("done" | "known" | "failed" | "tagged") as outcome, numbers, *stamp]:
+            counted = tuple(map(int, numbers.split("_")))
+            return Seen(key, delivery, outcome, numbers=counted, stamp="".join(stamp))
     return None

@@ -7,6 +7,7 @@
     progress/00000042/000007          part 7 is about to be put out, those before it are
     fenced/<delivery>-01.json         a segment that others closed; the next one has the rest
     manifests/<delivery>.json         what was delivered; a delivery with it is done, and only it
+    abandoned/<delivery>              a delivery that was closed as it was
     evidence/<id>/<delivery>          the deliveries that an evidence came in
     rejects/<delivery>/...            evidence: what could not be delivered as it was
 

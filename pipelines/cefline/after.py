@@ -1,0 +1,108 @@
+"""What becomes of a source once it was delivered: nothing, a tag, or another place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from cefline import s3
+from cefline.errors import CeflineError, ConfigError, of_system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cefline.config import Config
+    from cefline.sources import Source
+
+After = Literal["none", "tag", "move"]
+
+TAG = {"Key": "cefline", "Value": "delivered"}
+
+
+def check(config: Config) -> None:
+    """Make sure that sources don't go where the next run finds them.
+
+    Raises:
+        ConfigError: they would, or nothing says where they go.
+    """
+    if config.after != "move":
+        return
+    if not config.after_to:
+        raise ConfigError("after = move says not where to", hint="Set after_to: a folder or s3://")
+    target = _absolute(config.after_to)
+    for name in config.sources:
+        scanned = _absolute(name).partition("*")[0].rstrip("/")
+        if f"{target}/".startswith(f"{scanned}/"):
+            message = f"after_to {config.after_to} lies below the source {name}"
+            raise ConfigError(message, hint="Expected a place that is not searched for sources")
+
+
+def apply(source: Source, config: Config, connect: Callable[[], s3.Client]) -> None:
+    """Tag or move a source that was delivered; doing it again comes to the same.
+
+    Raises:
+        CeflineError: it can't be done.
+    """
+    on_s3 = source.url.startswith("s3://")
+    if config.after == "tag":
+        if not on_s3:
+            message = f"{source.url} is a local file: it can't be tagged"
+            raise ConfigError(message, hint="after = move, or none")
+        tagged = {"TagSet": [TAG]}
+        s3.call(connect(), "put_object_tagging", source.url, Tagging=tagged)
+    elif on_s3:
+        _move_object(source, _target(source, config), connect())
+    else:
+        _move_file(source, Path(_target(source, config)))
+
+
+def _target(source: Source, config: Config) -> str:
+    """Return where a source goes; sources of one name don't meet there."""
+    name = PurePosixPath(source.url).name
+    return f"{config.after_to}/{source.key({})[:8]}-{name}"
+
+
+def _move_object(source: Source, target: str, client: s3.Client) -> None:
+    if not target.startswith("s3://"):
+        message = f"{source.url} can't be moved to {target}"
+        raise ConfigError(message, hint="after_to of sources on S3 is s3://bucket/prefix")
+    bucket, key = s3.split(source.url)
+    s3.call(
+        client,
+        "copy_object",
+        target,
+        CopySource={"Bucket": bucket, "Key": key},
+        CopySourceIfMatch=source.version,
+    )
+    # Replaced in the meantime, it stays: the next run delivers what it is now.
+    if s3.call(client, "head_object", source.url)["ETag"] == source.version:
+        s3.call(client, "delete_object", source.url)
+
+
+def _move_file(source: Source, target: Path) -> None:
+    if str(target).startswith("s3:"):
+        message = f"{source.url} can't be moved to {target}"
+        raise ConfigError(message, hint="after_to of local sources is a folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(source.local_path, target)
+    except OSError as err:
+        raise of_system(err, str(source.url)) from err
+
+
+def _absolute(name: str) -> str:
+    return name if name.startswith("s3://") else os.path.abspath(name)  # noqa: PTH100 - `..` too
+
+
+def told(source: Source, config: Config, connect: Callable[[], s3.Client]) -> str:
+    """Tag or move a source; return what there is to say where it can't be done now."""
+    try:
+        apply(source, config, connect)
+    except CeflineError as err:
+        return f"it was delivered, but not {_DONE[config.after]}: {err}"
+    return ""
+
+
+_DONE = {"tag": "tagged", "move": "moved"}

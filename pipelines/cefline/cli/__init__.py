@@ -1,0 +1,60 @@
+"""The command line: the only room that reads arguments and the environment, and exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import click
+
+from cefline import __version__
+from cefline.cli.deliver import export
+from cefline.cli.look import config_command, fields, preview, rejects
+from cefline.cli.options import EXIT_CODES
+from cefline.cli.output import complain
+from cefline.cli.prove import abandon, status, verify
+from cefline.errors import CeflineError
+
+
+def main() -> None:
+    """Run a command and exit with its code; a problem of the user's never shows a traceback."""
+    # Parallel over batches instead: must be set before polars is imported.
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    # A tenth less memory than the default pool over a whole run; where it is, that is on Linux.
+    if sys.platform == "linux":
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = commands.main(standalone_mode=False)
+    except click.ClickException as err:
+        err.show()
+        code = err.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        complain("interrupted; the next run goes on")
+        code = 130
+    except CeflineError as err:
+        complain(str(err))
+        code = err.exit_code
+    except OSError as err:
+        complain(f"{err.strerror}: {err.filename or 'standard output'}")
+        code = 1
+    sys.exit(code or 0)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def commands() -> None:
+    """Bulk forensic timeline exports in, CEF text on S3 out, each event exactly once."""
+
+
+for _command in (export, preview, rejects, verify, status, abandon, fields, config_command):
+    commands.add_command(_command)
+
+
+def _terminated(_signal: int, _frame: object) -> None:
+    complain("terminated; the next run goes on")
+    sys.exit(143)

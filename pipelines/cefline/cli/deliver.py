@@ -1,0 +1,87 @@
+"""`cefline export`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cefline.cli.options import EXIT_CODES, SETTINGS, settings, with_dest, with_settings
+from cefline.cli.output import complain, progress, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cefline.config import Config, Settings
+    from cefline.report import Report
+
+_ASSUME = "What became of a part that may have been put out and removed by a reader."
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("places", nargs=-1, metavar="SOURCE... [DEST]")
+@with_settings(list(SETTINGS))
+@click.option("--hive", is_flag=True, help="Name folders dt=... and evidence_id=... .")
+@click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
+@click.option("--accept-truncated", is_flag=True, help="Keep what is whole of cut-off sources.")
+@click.option("--retry-failed", is_flag=True, help="Try sources that failed before.")
+@click.option("--adopt", is_flag=True, help="Take over a destination that has parts, or its state.")
+@click.option("--assume-delivered", "assume", flag_value="delivered", help=_ASSUME)
+@click.option("--assume-lost", "assume", flag_value="lost", help=_ASSUME)
+@click.option("--dry-run", is_flag=True, help="Read and convert everything, write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one line of JSON.")
+@click.option("--quiet", is_flag=True, help="No progress, no log but errors, no summary.")
+def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
+    """Deliver timelines to a folder or an S3 prefix as CEF text.
+
+    SOURCE is a file, a folder or a glob, local or s3://: Parquet, or NDJSON or a JSON array,
+    plain, .gz or .zst. DEST is a local folder or s3://bucket/prefix. Where the configuration has a
+    destination, DEST is left out and every argument is a SOURCE.
+    """
+    dry_run, as_json, quiet = (bool(options.pop(n)) for n in ("dry_run", "as_json", "quiet"))
+    found = settings(file, options)
+    if not found.config.enabled:
+        _disabled(found, as_json=as_json)
+        return 0
+    config = _placed(found, places)
+    shown = progress(quiet=quiet)
+
+    from cefline.job import export as run
+
+    report = run(config, progress=shown, dry_run=dry_run)
+    _print_report(report, as_json=as_json, quiet=quiet)
+    return report.exit_code
+
+
+def _placed(found: Settings, places: tuple[str, ...]) -> Config:
+    from dataclasses import replace
+
+    config = found.config
+    if config.dest:
+        return replace(config, sources=places or config.sources)
+    if len(places) < 2:  # noqa: PLR2004 - a source and a destination
+        message = (
+            "Give at least one SOURCE and DEST, or set `dest` (or `bucket`) in the configuration."
+        )
+        raise click.UsageError(message)
+    return replace(with_dest(config, places[-1]), sources=places[:-1])
+
+
+def _print_report(report: Report, *, as_json: bool, quiet: bool) -> None:
+    for source in report.sources:
+        if source.error is not None:
+            complain(str(source.error))
+    if as_json:
+        say(json.dumps(report.as_json(), ensure_ascii=False))
+    elif not quiet:
+        say("\n".join(report.lines()))
+
+
+def _disabled(found: Settings, *, as_json: bool) -> None:
+    if as_json:
+        from cefline.report import Report
+
+        click.echo(json.dumps({**Report((), 0.0).as_json(), "enabled": False}))
+    else:
+        click.echo(f"Nothing was done: enabled = false ({found.origins['enabled']})")

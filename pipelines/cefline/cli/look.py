@@ -1,0 +1,69 @@
+"""Commands that look and write nothing: preview, rejects, fields, config."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cefline.cli.options import SETTINGS, at_dest, settings, with_settings
+from cefline.cli.output import progress, say, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("source")
+@click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True)
+@with_settings(["time_unit", "timezone"])
+@click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
+def preview(source: str, count: int, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Print the CEF lines of the first events of SOURCE; write nothing."""
+    found = settings(file, options)
+    progress(quiet=True)
+
+    from cefline.look import preview as lines
+
+    for text in lines(source, found.config, count):
+        if not write(text):
+            break
+
+
+@click.command()
+@click.argument("dest", required=False)
+@click.option("--delivery", default="", metavar="ID", help="Of this delivery only.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as one line of JSON, in full.")
+@with_settings(["state"])
+def rejects(dest: str | None, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Show what could not be delivered to DEST as it was: rows, values, replaced characters."""
+    delivery, as_json = options.pop("delivery"), options.pop("as_json")
+    config = at_dest(dest, file, options)
+
+    from cefline.look import rejects as kept
+    from cefline.report import reject_text
+
+    for record in kept(config, delivery):
+        text = json.dumps(record, ensure_ascii=False) if as_json else reject_text(record)
+        if not say(text):
+            break
+
+
+@click.command()
+@click.option("--markdown", is_flag=True, help="As a Markdown table.")
+def fields(*, markdown: bool) -> None:
+    """Show the field table: input names, types, CEF keys."""
+    from cefline import fieldtable
+
+    click.echo(fieldtable.markdown() if markdown else fieldtable.plain(), nl=False)
+
+
+@click.command(name="config")
+@with_settings(list(SETTINGS))
+def config_command(file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Show the settings in force and where each one comes from; secrets are masked."""
+    from cefline.config import shown
+
+    for name, value, origin in shown(settings(file, options)):
+        click.echo(f"{name} = {value}  ({origin})")

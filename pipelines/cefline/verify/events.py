@@ -1,0 +1,145 @@
+"""Every field of every event that was delivered against what the source says."""
+
+import gzip
+import io
+import tempfile
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+
+from cefline.config import Config
+from cefline.conform import conform
+from cefline.convert import Converter, converter, limits
+from cefline.deliver.store import Store
+from cefline.escape import visible
+from cefline.parse import HEADER, parse
+from cefline.partition import partition
+from cefline.read import Chunk, open_source
+from cefline.records import Columns, apply, as_series
+from cefline.render import TEXT, render
+from cefline.sources import Local
+from cefline.verify.findings import Finding, Verified
+from cefline_schemas.timeline import Field
+
+_SHOWN = 20
+"""So many differences are told one by one."""
+
+
+class _Rows(NamedTuple):
+    """Events of a batch that were delivered."""
+
+    columns: Columns
+    ordinals: pl.Series
+    folders: pl.Series
+
+
+def compare(
+    manifest: Mapping[str, Any], local: Local, config: Config, dest: Store, found: Verified
+) -> None:
+    """Compare what was delivered with its source; `found` gets what differs.
+
+    Args:
+        manifest: of the delivery; all its parts are there, and whole.
+        local: its source.
+        config: with the settings of its plan.
+        dest: where its parts are.
+        found: what is known of it.
+    """
+    opened = open_source(local.path, local.source.url, limits(config))
+    made = converter(config, opened.carried)
+    delivered = {name: _lines(parts, dest) for name, parts in _by_partition(manifest).items()}
+    found.compared = 0
+    for chunk in opened.chunks:
+        rows = _rows(chunk, made)
+        for name in rows.folders.unique(maintain_order=True):
+            here = (rows.folders == name).to_arrow()
+            columns = {key: column.filter(here) for key, column in rows.columns.items()}
+            ordinals = rows.ordinals.filter(rows.folders == name)
+            lines = list(islice(delivered.get(name, iter(())), len(ordinals)))
+            place = f"partition {name or '(all)'}"
+            if len(lines) < len(ordinals):
+                found.findings.append(
+                    Finding("different", place, "events of the source are not in it")
+                )
+                return
+            found.compared += len(lines)
+            found.findings += islice(
+                _differences(columns, ordinals, lines, made.profile.fields, place),
+                max(_SHOWN - len(found.findings), 0),
+            )
+    for name, rest in delivered.items():
+        if next(rest, None) is not None:
+            what = "events are in it that the source does not have"
+            found.findings.append(Finding("different", f"partition {name or '(all)'}", what))
+
+
+def _rows(chunk: Chunk, made: Converter) -> _Rows:
+    conformed = conform(chunk.load(), made.rules)
+    height = len(conformed.ordinals)
+    if not height:
+        return _Rows({}, conformed.ordinals, pl.Series(dtype=pl.String))
+    written = render(conformed.columns, made.profile).rows  # all but the lines that are too long
+    folders = partition(conformed.columns, made.partition_by, height, hive=made.hive)
+    columns = {n: c.take(written.to_arrow()) for n, c in conformed.columns.items()}
+    return _Rows(columns, conformed.ordinals.gather(written), as_series(folders).gather(written))
+
+
+def _by_partition(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    grouped: dict[str, list[Mapping[str, Any]]] = {}
+    for part in sorted(manifest["parts"], key=lambda part: part["first"]):
+        grouped.setdefault(part["partition"], []).append(part)
+    return grouped
+
+
+def _lines(parts: list[Mapping[str, Any]], dest: Store) -> Iterator[bytes]:
+    """Yield the lines of a partition's parts; its compressed bytes wait on disk."""
+    for part in parts:
+        with tempfile.TemporaryFile() as file:
+            file.write(dest.read(part["key"]))
+            magic = _beginning(file)
+            file.seek(0)
+            if magic.startswith(b"\x1f\x8b"):
+                text: Any = gzip.GzipFile(fileobj=file)
+            elif magic.startswith(b"\x28\xb5\x2f\xfd"):
+                stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+                text = io.BufferedReader(stream)
+            else:
+                text = file
+            yield from text
+
+
+def _beginning(file: Any) -> bytes:  # noqa: ANN401 - what tempfile gives
+    file.seek(0)
+    return bytes(file.read(4))
+
+
+def _differences(
+    columns: Columns,
+    ordinals: pl.Series,
+    lines: list[bytes],
+    fields: tuple[Field, ...],
+    place: str,
+) -> Iterator[Finding]:
+    texts = pl.Series([line.decode().removesuffix("\n") for line in lines])
+    parsed = parse(texts)
+    nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
+    for row in fields:
+        column = columns.get(row.name)
+        said = nothing if column is None else visible(apply(as_series(column), TEXT[row.type]))
+        read = nothing
+        if row.name in parsed.columns:
+            read = apply(parsed[row.name], _READ.get(row.type, TEXT[row.type])).cast(pl.String)
+        for n in said.ne_missing(read).arg_true():
+            what = f"event {ordinals[n] + 1}: {row.name} is not what the source says"
+            yield Finding("different", place, what)
+    known = {*HEADER, *(row.name for row in fields), "eventTimeMicros"}
+    for name in parsed.columns:
+        if name not in known:
+            yield Finding("different", place, f"{name} is no field of the source")
+
+
+_READ = {"time": pl.col("").cast(pl.String)}
+"""Where a field is read back in another unit than it has in the canonical columns."""

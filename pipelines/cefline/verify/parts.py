@@ -1,0 +1,93 @@
+"""The parts of a delivery against its manifest: presence, bytes, text, events, order."""
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from cefline.deliver.publish import text_of
+from cefline.deliver.store import Store
+from cefline.errors import CeflineError, SourceError
+from cefline.parse import parse
+from cefline.verify.findings import Finding, Verdict, Verified
+
+_BROKEN = (zlib.error, pa.ArrowException, OSError)
+
+
+def check_parts(
+    manifest: Mapping[str, Any], dest: Store, listed: Mapping[str, int], removed_before: str
+) -> Verified:
+    """Read back every part of a delivery.
+
+    Args:
+        manifest: the delivery's.
+        dest: where its parts are.
+        listed: keys and sizes below the destination.
+        removed_before: stamp; parts of turns before it may have been removed.
+    """
+    found = Verified(manifest["delivery"], manifest["source"]["url"], len(manifest["parts"]))
+    digests = {part["text_sha256"]: part["key"] for part in manifest["parts"]}
+    found.findings += _order(manifest["parts"])
+    for part in manifest["parts"]:
+        if part["key"] not in listed:
+            found.findings.append(_missing(part, removed_before))
+            continue
+        problem, events = _part(part, dest, listed[part["key"]], digests)
+        found.events += events
+        found.findings += problem
+    return found
+
+
+def _order(parts: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    for before, part in pairwise(parts):
+        if part["key"] <= before["key"]:
+            yield Finding("order", part["key"], f"it does not follow {before['key']}")
+
+
+def _missing(part: Mapping[str, Any], removed_before: str) -> Finding:
+    stamp = part["key"].partition("/")[2][:16]
+    if stamp < removed_before or not part["stored_sha256"]:
+        return Finding("removed", part["key"], f"{part['events']} events were delivered in it")
+    return Finding("missing", part["key"], f"it should hold {part['events']} events")
+
+
+def _part(
+    part: Mapping[str, Any], dest: Store, size: int, digests: Mapping[str, str]
+) -> tuple[list[Finding], int]:
+    key = part["key"]
+    try:
+        body = dest.read(key)
+        text = text_of(body)
+    except CeflineError as err:
+        return [Finding("missing", key, f"it can't be read: {err}")], 0
+    except _BROKEN as err:
+        what = f"{size} bytes of {part['stored_bytes']}: {err}"
+        return [Finding(_cut(size, part["stored_bytes"]), key, what)], 0
+    digest = hashlib.sha256(text).hexdigest()
+    if digest != part["text_sha256"]:
+        if digest in digests:
+            return [Finding("swapped", key, f"it holds the text of {digests[digest]}")], 0
+        what = f"{len(text)} bytes of text, of {part['text_bytes']}"
+        return [Finding(_cut(len(text), part["text_bytes"]), key, what)], 0
+    problems = []
+    if part["stored_sha256"] != hashlib.sha256(body).hexdigest():
+        problems.append(Finding("changed", key, "its text is right, its stored bytes are not"))
+    return [*problems, *_lines(key, text, part["events"])], text.count(b"\n")
+
+
+def _cut(size: int, expected: int) -> Verdict:
+    return "truncated" if size < expected else "changed"
+
+
+def _lines(key: str, text: bytes, events: int) -> Iterator[Finding]:
+    count = text.count(b"\n")
+    if count != events or not text.endswith(b"\n") or len(text.splitlines()) != count:
+        yield Finding("changed", key, f"{count} lines for {events} events")
+    try:
+        parse(pl.Series(text.decode().removesuffix("\n").split("\n")))
+    except (SourceError, UnicodeDecodeError) as err:
+        yield Finding("changed", key, str(err))
