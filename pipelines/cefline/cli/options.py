@@ -19,7 +19,7 @@ Exit codes:
   1    failed
   2    the call is wrong
   3    too many rejects: nothing of that source was published
-  75   try again: network, throttling, expired token, disk full, an open turn
+  75   try again: network, throttling, expired token, disk full
   78   configuration, credentials or rights are wrong
   130, 143   interrupted, terminated
 """
