@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import tomllib
@@ -77,6 +79,12 @@ class Config:
         lists = {n: list(v) if isinstance(v, tuple) else v for n, v in plain.items()}
         return {**lists, "severity": [list(pair) for pair in self.severity], "header": header}
 
+    def judgement(self) -> str:
+        """Return a digest of what decides on whether a source fails: others, another try."""
+        limits = {name: str(getattr(self, name)) for name in _LIMITS}
+        said = json.dumps([__version__, self.planned(), limits], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
     def variant(self) -> dict[str, Any]:
         """Return what makes a delivery of its own of bytes that were delivered before."""
         return {"evidence_id": self.evidence_id, "redeliver": self.redeliver}
@@ -121,6 +129,9 @@ _PLANNED = (
     "time_unit",
     "timezone",
 )
+
+
+_LIMITS = ("max_rejects", "max_partitions", "max_expansion", "known")
 
 
 class Settings(NamedTuple):

@@ -75,15 +75,15 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
 
 def _told(source: Source, job: _Job) -> SourceReport | None:
     """Return what there is to say of a source without reading it; None where it is new."""
-    seen = job.known.get(source.key(job.config.variant()))
-    if seen is None:
-        return _left(source, job.config.settle)
-    if seen.outcome != "failed":
+    key = source.key(job.config.variant())
+    seen = job.known.get(key)
+    if seen is not None:
         return SourceReport(source.url, "known", delivery=seen.delivery)
-    if job.config.retry_failed:
-        return None
-    error = failed_before(seens.error(job.state, seen), seen.numbers[0])
-    return SourceReport(source.url, "failed", delivery=seen.delivery, error=error)
+    failed = job.known.get(seens.failure_key(key, job.config.judgement()))
+    if failed is None or job.config.retry_failed:
+        return _left(source, job.config.settle)
+    error = failed_before(seens.error(job.state, failed), failed.numbers[0])
+    return SourceReport(source.url, "failed", delivery=failed.delivery, error=error)
 
 
 def _left(source: Source, settle: float) -> SourceReport | None:

@@ -348,4 +348,5 @@ def _remember_failure(source: Source, delivery: str, err: CeflineError, run: Run
     if run.dry_run:
         return
     seen = Seen(source.key(run.config.variant()), delivery, "failed", numbers=(err.exit_code,))
+    seen = replace(seen, stamp=run.config.judgement())
     remember(run.state, seen, {"url": source.url, "error": str(err.about(source.url))})

@@ -8,7 +8,7 @@ from cefline.deliver import state as states
 from cefline.deliver.store import Store
 
 Outcome = Literal["done", "known", "failed", "tagged"]
-_RANK = {"failed": 0, "known": 1, "done": 2}
+_RANK = {"known": 1, "done": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,13 @@ class Seen:
     delivery: str
     outcome: Outcome
     """`known` has the bytes of another source, which was delivered; `tagged` is said beside."""
-    tagged: bool = False
-    """Whether it was tagged after its delivery."""
     numbers: tuple[int, ...] = ()
     """Of what was delivered: turn, events, rejected rows, parts, stored bytes; of what failed: the
     exit code."""
     stamp: str = ""
+    """Of what was delivered: its turn's; of what failed: the settings under which it did."""
+    tagged: bool = False
+    """Whether it was tagged after its delivery."""
 
 
 def source_key(url: str, size: int, version: str, variant: str) -> str:
@@ -42,14 +43,17 @@ def source_key(url: str, size: int, version: str, variant: str) -> str:
 
 def remember(state: Store, seen: Seen, said: dict[str, Any]) -> None:
     """Remember what became of a source; `said` is for those who look."""
+    states.create(state, _name(seen), said)
+
+
+def _name(seen: Seen) -> str:
     numbers = "_".join(map(str, seen.numbers)) or "0"
     end = f"-{seen.stamp}" if seen.stamp else ""
-    name = f"seen/{seen.key}-{seen.delivery}-{seen.outcome}-{numbers}{end}"
-    states.create(state, name, said)
+    return f"seen/{seen.key}-{seen.delivery}-{seen.outcome}-{numbers}{end}"
 
 
 def load(state: Store) -> dict[str, Seen]:
-    """Return what is known, by source key; what was delivered goes before what failed."""
+    """Return what is known: of what was delivered by source key, of failures by `failure_key`."""
     found: dict[str, Seen] = {}
     tagged = set()
     for key, _ in state.list("seen/"):
@@ -58,16 +62,21 @@ def load(state: Store) -> dict[str, Seen]:
             continue
         if seen.outcome == "tagged":
             tagged.add(seen.key)
+        elif seen.outcome == "failed":
+            found[failure_key(seen.key, seen.stamp)] = seen
         elif seen.key not in found or _RANK[seen.outcome] >= _RANK[found[seen.key].outcome]:
             found[seen.key] = seen
     return found | {key: replace(found[key], tagged=True) for key in tagged & found.keys()}
 
 
+def failure_key(source: str, judgement: str) -> str:
+    """Return the key under which a failure is known: other settings may end otherwise."""
+    return f"{source}-{judgement}"
+
+
 def error(state: Store, seen: Seen) -> str:
     """Return the message with which a source failed."""
-    start = f"seen/{seen.key}-{seen.delivery}-failed-"
-    keys = [key for key, _ in state.list(start)]
-    return str(states.load(state, keys[-1], "error")["error"]) if keys else ""
+    return str(states.load(state, _name(seen), "error")["error"])
 
 
 def _parsed(name: str) -> Seen | None:
