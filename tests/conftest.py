@@ -54,11 +54,11 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     Its name is short, as names of sockets must be.
     """
     tmp_path_factory.getbasetemp()  # stays where pytest keeps it
-    with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TMPDIR", folder)
-            patch.setattr(tempfile, "tempdir", folder)
-            yield Path(folder)
+    made = tempfile.TemporaryDirectory(prefix="cefline-")
+    with made as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from cefline import s3 as s3_module
 from cefline.deliver.delivery import Delivery
 from cefline.deliver.publish import planned
-from cefline.deliver.stage import Staged
+from cefline.deliver.staging import Staged
 from cefline.deliver.store import LocalStore, S3Store, Store
 from cefline.pack import compressed
 from cefline.s3 import S3Settings

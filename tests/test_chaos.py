@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -11,14 +13,16 @@ import pytest
 from cefline.deliver import turns
 from cefline.deliver.publish import is_fence
 from cefline.pack import compressed
-from tests import chaos
+from tests import chaos, pollers
+from tests.chaos import Stop, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cefline.deliver.turns import Turn
     from cefline.pack import Compression
+    from tests import seaweed
 
 
 def is_part(key: str) -> bool:
@@ -109,3 +113,111 @@ def test_a_run_killed_as_it_cleans_up_leaves_no_staging_to_the_next(
     assert list((tmp_path / "staging-a").iterdir())
     assert chaos.run(tmp_path, source).exit_code == 0
     assert not list((tmp_path / "staging-a").iterdir())
+
+
+KINDS: dict[str, dict[str, object]] = {
+    "s3 by evidence": {},
+    "s3 in one": {"partition_by": ()},
+    "s3 hive": {"partition_by": ("source",), "hive": True, "part_size": 1500},
+    "local": {},
+}
+"""Four deliveries: each is delivered again and again, from other sources of its kind."""
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    """Return a destination, on S3 unless told else; host b's clock is 10 minutes ahead."""
+    kind = getattr(request, "param", "s3 by evidence")
+    skews = {"b": 600.0}
+    if kind == "local":
+        return World(tmp_path, str(tmp_path / "store"), {}, KINDS[kind], skews)
+    s3: seaweed.S3 = request.getfixturevalue("s3")
+    return World(tmp_path, s3.url, s3.env, KINDS[kind], skews)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("world", KINDS, indirect=True)
+def test_kills_at_any_instant_lose_and_double_nothing(
+    world: World, request: pytest.FixtureRequest, *, soak: bool
+) -> None:
+    """50 kills of each kind, at every step and at random times (5 in CI); readers read along."""
+    campaign = list(KINDS).index(request.node.callspec.params["world"])
+    count = 50 if soak else 5
+    rng = random.Random(f"{campaign}")
+    instants = [*range(campaign, 4 * (count * 3 // 5), 4)]
+    if not soak:
+        instants = rng.sample(range(campaign, 120, 4), 3)
+    stops: list[Stop | None] = [Stop(1 + n // 2, after=bool(n % 2)) for n in instants]
+    stops += [None] * (count - len(stops))
+    rng.shuffle(stops)
+    with reading(world):
+        for number, stop in enumerate(stops):
+            chaos.kill_and_rerun(world, f"r{number}", stop, rng)
+
+
+@contextlib.contextmanager
+def reading(world: World) -> Iterator[None]:
+    """Let one reader of each kind read along; each must have read every event once."""
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(one) for one in pollers.readers(world.shelf)]
+        yield
+        world.check()
+        for reader in readers:
+            assert reader.finish() == world.expected, type(reader).__name__
+            assert len(reader.keys) == len(set(reader.keys))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("world", ["s3 by evidence", "local"], indirect=True)
+def test_who_closes_a_turn_may_be_killed_as_well(world: World, *, soak: bool) -> None:
+    """The killed run's source is out of reach: others close its turn, and are killed at each step.
+
+    A closing run makes 20 objects: its plan, three of the turn it closes, and its own delivery's.
+    """
+    rng = random.Random(3)
+    steps = range(40) if soak else rng.sample(range(6, 22), 3)
+    with reading(world):
+        for step in steps:
+            chaos.kill_who_closes(world, f"f{step}", Stop(1 + step // 2, after=bool(step % 2)), rng)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("world", ["s3 by evidence", "local"], indirect=True)
+def test_who_comes_back_after_its_turn_was_closed_stops(world: World, *, soak: bool) -> None:
+    """A run stands still at some step, while others finish or close its turn, and goes on."""
+    rng = random.Random(4)
+    with reading(world):
+        for number in range(40 if soak else 4):
+            chaos.stop_and_go_on(world, f"s{number}", rng)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("world", ["s3 by evidence", "local"], indirect=True)
+def test_a_reader_that_removes_what_it_has_read_doubles_nothing(
+    world: World, *, soak: bool
+) -> None:
+    """Runs are killed; where nothing tells whether a part was out, whoever knows the reader says.
+
+    The first part of the first turn is where least is known.
+    """
+    rng = random.Random(5)
+    count = 60 if soak else 6
+    numbers = [*range(1, 25)] * 3 if soak else [1, *rng.sample(range(2, 25), count - 1)]
+    for number, part in enumerate(numbers[:count]):
+        stop = Stop(part, after=rng.random() < 0.7, parts_only=True)
+        chaos.kill_beside_cleaner(world, f"c{number}", stop, rng)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("world", ["s3 by evidence", "local"], indirect=True)
+def test_four_runs_side_by_side_deliver_each_source_once(world: World, *, soak: bool) -> None:
+    """Of the same ten sources in different orders, again and again; a reader keeps a key marker."""
+    rng = random.Random(6)
+    with reading(world):
+        for number in range(20 if soak else 2):
+            chaos.race(world, f"p{number}", rng)

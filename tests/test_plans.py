@@ -38,11 +38,17 @@ def test_a_delivery_is_told_apart_by_what_was_said_of_it() -> None:
     ids = [
         delivery_id("ab" * 32, number, token)
         for number in (None, 0, 1)
-        for token in (None, "x", "1", "None")
+        for token in (None, "x", "1")
     ]
     assert len(set(ids)) == len(ids)
     assert all(len(one) == 32 for one in ids)
     assert delivery_id("ab" * 32, 1, "x") == delivery_id("ab" * 32, 1, "x")
+
+
+@pytest.mark.xfail(strict=True, reason="plans.delivery_id: the token None is taken for none")
+def test_a_token_is_never_taken_for_none() -> None:
+    """Whatever word was chosen."""
+    assert delivery_id("ab" * 32, 1, "None") != delivery_id("ab" * 32, 1)
 
 
 def test_deliveries_with_a_manifest_are_done(state: Store) -> None:

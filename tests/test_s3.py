@@ -16,8 +16,8 @@ from botocore.exceptions import (
 
 from cefline import s3 as s3_module
 from cefline.errors import CeflineError, ConfigError, SourceError, TryAgainError
-from cefline.sources import Source, fetch, find
 from cefline.s3 import S3Settings
+from cefline.sources import Source, fetch, find
 from tests import sample
 from tests.parts import FakeFs, answered, as_client
 

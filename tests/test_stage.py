@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cefline import keys
-from cefline.deliver.stage import Staged, stage
+from cefline.deliver.stage import stage
+from cefline.deliver.staging import Staged
 from cefline.errors import SourceError, TryAgainError
 from cefline.pack import BLOCK, Compression, Piece
 

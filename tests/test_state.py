@@ -34,10 +34,10 @@ def other(tmp_path: Path, name: str = "other") -> LocalStore:
 
 
 def test_an_object_of_json_is_created_once(state: LocalStore) -> None:
-    """The first one stands, and the second writer is told."""
+    """The first one stands, and the second writer is told; names need not be text."""
     assert create(state, "plans/a.json", {"n": 1, "name": "caf\udce9"})
     assert not create(state, "plans/a.json", {"n": 2})
-    assert load(state, "plans/a.json", "n", "name") == {"n": 1, "name": "caf\\udce9"}
+    assert load(state, "plans/a.json", "n", "name") == {"n": 1, "name": "caf\udce9"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"text"', b"{}", b"\xff", b'{"a": 1}'])

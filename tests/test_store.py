@@ -306,6 +306,35 @@ def test_no_put_of_s3_is_left_open(s3: S3, monkeypatch: pytest.MonkeyPatch) -> N
     assert s3.sizes() == {f"{s3.prefix}/dest/part": 12 << 20}
 
 
+def test_drafts_of_killed_runs_are_swept(local: LocalStore) -> None:
+    """Old ones go, one that may be being written stays, and so does every object."""
+    local.sweep()
+    local.create("part", b"x", TEXT, {})
+    for name in ("old", "new"):
+        (local.scratch / name).touch()
+    os.utime(local.scratch / "old", (0, 0))
+    os.utime(local.root / "part", (0, 0))
+    local.sweep()
+    assert (files(local.scratch), files(local.root)) == (["new"], ["part"])
+
+
+def test_an_object_that_goes_while_it_is_listed_is_no_error(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader of a local destination removes what it has read."""
+    for name in "ab":
+        local.create(name, b"x", TEXT, {})
+    is_file = Path.is_file
+
+    def gone(path: Path) -> bool:
+        found = is_file(path)
+        (local.root / "a").unlink(missing_ok=True)
+        return found or path.name == "a"
+
+    monkeypatch.setattr(Path, "is_file", gone)
+    assert [key for key, _ in local.list()] == ["b"]
+
+
 @pytest.mark.parametrize("operation", ["create", "list", "read", "now"])
 @pytest.mark.parametrize(
     ("wrong", "says", "advice"),

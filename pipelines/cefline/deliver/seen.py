@@ -1,6 +1,7 @@
 """What became of each version of a source, in names alone: one listing tells what is new."""
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -76,12 +77,21 @@ def failure_key(source: str, judgement: str) -> str:
 
 def error(state: Store, seen: Seen) -> str:
     """Return the message with which a source failed."""
-    return str(states.load(state, _name(seen), "error")["error"])
+    name = _name(seen)
+    return str(states.load(state, name, "error")["error"]) if state.exists(name) else ""
 
 
 def _parsed(name: str) -> Seen | None:
-    match name.split("-"):
-        case [key, delivery, ("done" | "known" | "failed" | "tagged") as outcome, numbers, *stamp]:
-            counted = tuple(map(int, numbers.split("_")))
-            return Seen(key, delivery, outcome, numbers=counted, stamp="".join(stamp))
-    return None
+    """Return what a name says, if it is ours."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    outcome: Outcome = match["outcome"]  # type: ignore[assignment]  # the pattern has no other
+    numbers = tuple(map(int, match["numbers"].split("_")))
+    return Seen(match["key"], match["delivery"], outcome, numbers, match["stamp"] or "")
+
+
+_NAME = re.compile(
+    r"(?P<key>[0-9a-f]{32})-(?P<delivery>[0-9a-f]{32})-(?P<outcome>done|known|failed|tagged)"
+    r"-(?P<numbers>\d+(?:_\d+)*)(?:-(?P<stamp>\w+))?"
+)
