@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing
-import os
 import re
 import signal
-import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from multiprocessing import util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from cefline.config import Config
-from cefline.deliver.store import LocalStore, S3Store
+from cefline.deliver.store import LocalStore
 from cefline.job import export
 from cefline.s3 import S3Settings
 from tests import pollers, sample, seaweed
+from tests.children import Child, Order, Outcome, Stop
 from tests.pollers import text_ids
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator, Mapping
-    from multiprocessing.connection import Connection
 
-    from cefline.deliver.store import Store
     from cefline.report import Report
 
 PART_SIZE = 2_000
@@ -38,10 +33,6 @@ BIG = 100
 SMALL = 12
 RUN_SECONDS = 0.8
 """So long a delivery takes, about."""
-
-util.get_temp_dir()  # now: later, tests put their temporary files where they end before this does
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["cefline.line", "polars", "pyarrow", "s3fs", "tests.seaweed"])
 
 
 class KilledError(BaseException):
@@ -103,159 +94,6 @@ def killed(match: Callable[[str], bool], number: int = 1) -> Iterator[None]:
         LocalStore.create = real  # type: ignore[method-assign]
 
 
-class Stop(NamedTuple):
-    """What stops a process: a signal as it creates its n-th object, before or after."""
-
-    number: int
-    after: bool = False
-    signal: int = signal.SIGKILL
-    parts_only: bool = False
-    """Whether only parts count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a process of its own is to do."""
-
-    config: Config
-    env: Mapping[str, str]
-    skew: float = 0.0
-    """Seconds by which its host's clock is ahead."""
-    stop: Stop | None = None
-    newer: str = ""
-    """Text at the end of every line of a newer text format; none keeps the format."""
-
-
-class Outcome(NamedTuple):
-    """How a process ended."""
-
-    code: int
-    """Of the run; negative is the signal."""
-    errors: tuple[str, ...] = ()
-    parts: int = 0
-
-
-class Child:
-    """A run in a process of its own, which can be killed."""
-
-    def __init__(self, order: Order) -> None:
-        """Start it."""
-        self._answers, theirs = PROCESSES.Pipe(duplex=False)
-        self.process = PROCESSES.Process(target=_carry_out, args=(order, theirs), daemon=True)
-        self.process.start()
-        theirs.close()
-
-    def begun(self) -> None:
-        """Wait until it is about to export."""
-        with contextlib.suppress(EOFError):
-            self._answers.recv()
-
-    def kill_after(self, seconds: float) -> Outcome:
-        """Kill it some time after it began; it may have ended by then."""
-        self.begun()
-        if not self._answers.poll(seconds):
-            self.process.kill()
-        return self._ended()
-
-    def stopped(self) -> bool:
-        """Wait until it has stopped itself; False where it ends first."""
-        while self.process.is_alive():
-            status = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
-            if status.rpartition(")")[2].split()[0] == "T":
-                return True
-            time.sleep(0.01)
-        return False
-
-    def go_on(self) -> None:
-        """Let it go on after it has stopped."""
-        os.kill(self.process.pid or 0, signal.SIGCONT)
-
-    def wait(self) -> Outcome:
-        """Wait for its end."""
-        self.begun()
-        return self._ended()
-
-    def _ended(self) -> Outcome:
-        try:
-            outcome = self._answers.recv() if self._answers.poll(120) else None
-        except EOFError:
-            outcome = None
-        if outcome is None:
-            self.process.kill()
-        self.process.join()
-        self._answers.close()
-        code = self.process.exitcode or 0
-        self.process.close()
-        return outcome if isinstance(outcome, Outcome) else Outcome(code)
-
-
-def _carry_out(order: Order, answers: Connection) -> None:
-    """Do in this process what is ordered; what is changed here ends with it."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "CEFLINE_"))]:
-        del os.environ[name]
-    os.environ |= order.env
-    _shift_clock(order.skew)
-    if order.stop is not None:
-        _stop_at(order.stop)
-    if order.newer:
-        _change_format(order.newer)
-    answers.send("begun")
-    report = export(order.config)
-    errors = tuple(str(one.error) for one in report.sources if one.error is not None)
-    answers.send(Outcome(report.exit_code, errors, len(report.parts)))
-
-
-def _shift_clock(seconds: float) -> None:
-    from datetime import timedelta
-
-    now, clock = LocalStore.now, time.time
-    LocalStore.now = lambda self: now(self) + timedelta(seconds=seconds)  # type: ignore[method-assign]
-    time.time = lambda: clock() + seconds
-
-
-def _stop_at(stop: Stop) -> None:
-    met = 0
-
-    def wrapped(real: Callable[..., bool]) -> Callable[..., bool]:
-        def create(store: Store, key: str, *args: object) -> bool:
-            nonlocal met
-            met += not stop.parts_only or key.endswith(".cef.gz")
-            due = met == stop.number
-            met += due  # it stops but once
-            if due and not stop.after:
-                os.kill(os.getpid(), stop.signal)
-            created = real(store, key, *args)
-            if due and stop.after:
-                os.kill(os.getpid(), stop.signal)
-            return created
-
-        return create
-
-    for kind in (LocalStore, S3Store):
-        kind.create = wrapped(kind.create)  # type: ignore[method-assign]
-
-
-def _change_format(end: str) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from cefline import line
-
-    real = line.pack
-
-    def pack(slices: Any, *args: Any) -> Any:  # noqa: ANN401 - as the real one
-        changed = (
-            one._replace(
-                lines=pc.replace_substring(one.lines, "\n", f"{end}\n").cast(pa.large_string())
-            )
-            for one in slices
-        )
-        return real(changed, *args)
-
-    line.pack = pack
-    line.TEXT_FORMAT = "999-newer"
-
-
 @dataclass(frozen=True)
 class World:
     """A destination, its state, the hosts that deliver to it, and what must be there in the end."""
@@ -267,6 +105,8 @@ class World:
     settings: Mapping[str, Any] = field(default_factory=dict)
     skews: Mapping[str, float] = field(default_factory=dict)
     """Seconds by which the clock of a host is ahead."""
+    server: str = ""
+    """Address of the S3 server, where runs reach it through a proxy."""
     expected: Counter[str] = field(default_factory=Counter)
     found: dict[str, list[str]] = field(default_factory=dict)
     """IDs by key."""
@@ -276,7 +116,8 @@ class World:
         """Return the destination as readers see it."""
         if self.url.startswith("s3://"):
             prefix = self.url.removeprefix(f"s3://{seaweed.BUCKET}/")
-            return pollers.S3Shelf(self.env["AWS_ENDPOINT_URL"], f"{prefix}/out/")
+            server = self.server or self.env["AWS_ENDPOINT_URL"]
+            return pollers.S3Shelf(server, f"{prefix}/out/")
         return pollers.FolderShelf(Path(self.url) / "out")
 
     def source(self, name: str, count: int, seed: int = 1) -> Path:
@@ -285,7 +126,14 @@ class World:
         self.expected.update(timeline(path, count, seed))
         return path
 
-    def order(self, host: str, *sources: Path, stop: Stop | None = None, **settings: Any) -> Order:  # noqa: ANN401 - any setting
+    def order(
+        self,
+        host: str,
+        *sources: Path,
+        stop: Stop | None = None,
+        newer: str | None = None,
+        **settings: Any,  # noqa: ANN401 - any setting
+    ) -> Order:
         """Return the order for a host to deliver sources."""
         plain = Config(
             sources=tuple(map(str, sources)),
@@ -298,22 +146,22 @@ class World:
             s3=S3Settings(read_timeout=10),
         )
         config = replace(plain, **{**self.settings, **settings})
-        return Order(config, self.env, self.skews.get(host, 0.0), stop)
+        return Order(config, self.env, self.skews.get(host, 0.0), stop, newer)
 
-    def deliver(self, host: str, *sources: Path, stop: Stop | None = None, **settings: Any) -> Outcome:  # noqa: ANN401, E501
+    def deliver(self, host: str, *sources: Path, **how: Any) -> Outcome:  # noqa: ANN401 - as above
         """Run once on a host, to its end or until it stops."""
-        return Child(self.order(host, *sources, stop=stop, **settings)).wait()
+        return Child(self.order(host, *sources, **how)).wait()
 
     def check(self) -> None:
         """Make sure that what was expected is there once, and that nothing is left over."""
-        for listed in self.shelf.list():
+        for listed in self.shelf.listed():
             if listed.key not in self.found:
                 self.found[listed.key] = text_ids(self.shelf.read(listed.key))
         events = Counter(one for ids in self.found.values() for one in ids)
         assert events - self.expected == Counter()
         assert self.expected - events == Counter()
-        left = [path for path in self.root.glob("staging-*/*")]
-        assert left == []
+        assert list(self.root.glob("staging-*/*")) == []
+        assert self.shelf.uploads() == []
 
 
 def succeed(outcome: Outcome) -> None:
@@ -332,9 +180,7 @@ def kill_and_rerun(world: World, name: str, stop: Stop | None, rng: random.Rando
     world.check()
 
 
-def _killed(
-    world: World, name: str, stop: Stop | None, rng: random.Random, other: Path
-) -> Path:
+def _killed(world: World, name: str, stop: Stop | None, rng: random.Random, other: Path) -> Path:
     """Return a large source whose delivery was killed at a step, or at a random time."""
     seconds, host = rng.uniform(0.0, RUN_SECONDS), rng.choice("ab")
     for number in itertools.count():
@@ -366,7 +212,7 @@ def _fence(world: World, sources: list[Path], other: Path, rng: random.Random) -
 
 
 def _kill_again(world: World, sources: list[Path], other: Path, rng: random.Random) -> None:
-    """Kill reruns as well, of the same sources and of others; the killed one may be out of reach."""
+    """Kill reruns as well, also of others, for whom the killed source is out of reach."""
     for _ in range(rng.randrange(1, 4)):
         stop = Stop(rng.randrange(1, 40), after=rng.random() < 0.5)
         mine = rng.choice([sources, [other], [other, *sources]])
@@ -431,9 +277,7 @@ def race(world: World, name: str, rng: random.Random) -> None:
     """Deliver ten sources on four hosts at once, in different orders; some take turns over."""
     sources = [world.source(f"{name}-{n}", SMALL, rng.randrange(1000)) for n in range(10)]
     patience = rng.choice([0.05, 0.3, 30.0])
-    orders = [
-        world.order(host, *rng.sample(sources, 10), turn_timeout=patience) for host in "abcd"
-    ]
+    orders = [world.order(host, *rng.sample(sources, 10), turn_timeout=patience) for host in "abcd"]
     for child in [Child(order) for order in orders]:
         succeed(child.wait())
     world.check()
@@ -457,9 +301,7 @@ def kill_beside_cleaner(world: World, name: str, stop: Stop, rng: random.Random)
     world.check()
 
 
-def _deliver_knowing(
-    world: World, cleaner: pollers.Cleaner, host: str, *sources: Path
-) -> None:
+def _deliver_knowing(world: World, cleaner: pollers.Cleaner, host: str, *sources: Path) -> None:
     """Run, and where it asks whether a part was delivered, say what the reader knows."""
     outcome = world.deliver(host, *sources)
     for _ in range(10):

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cefline.conform import Conformed, Rules, conform
+from cefline.counts import Counts
 from cefline.read import Batch, Limits, open_source
 from cefline.read.frames import Lines
 from cefline.read.ndjson import load
-from cefline.counts import Counts
 from cefline.records import as_series, no_rejects
 
 URL = "the source"

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import itertools
 import random
 import shutil
+import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cefline.deliver import turns
 from cefline.deliver.publish import is_fence
+from cefline.errors import TEMPORARY
 from cefline.pack import compressed
-from tests import chaos, pollers
-from tests.chaos import Stop, World
+from cefline.s3 import S3Settings
+from tests import chaos, faults, pollers, seaweed
+from tests.chaos import World
+from tests.children import Child, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
 
     from cefline.deliver.turns import Turn
     from cefline.pack import Compression
-    from tests import seaweed
 
 
 def is_part(key: str) -> bool:
@@ -221,3 +226,132 @@ def test_four_runs_side_by_side_deliver_each_source_once(world: World, *, soak: 
     with reading(world):
         for number in range(20 if soak else 2):
             chaos.race(world, f"p{number}", rng)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fresh", [False, True], ids=["staged", "staging lost"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"part_size": 700},
+        {"part_size": 9000},
+        {"partition_by": ("source",)},
+        {"newer": ""},
+        {"newer": " cs6=newer"},
+        {"newer": " cs6=newer", "part_size": 900, "partition_by": ("source",)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("world", ["s3 by evidence", "local"], indirect=True)
+def test_what_was_begun_goes_on_under_other_settings(
+    world: World, change: dict[str, Any], *, fresh: bool
+) -> None:
+    """A run is killed at half; the next has other settings, or writes another text format."""
+    with reading(world):
+        source = world.source("big", chaos.BIG)
+        half = Stop(chaos.PARTS // 2, after=True, parts_only=True)
+        assert world.deliver("a", source, stop=half).code < 0
+        if fresh:
+            shutil.rmtree(tmp := world.root / "staging-a")
+            assert not tmp.exists()
+        chaos.succeed(world.deliver("a", source, **change))
+    newer = str(change.get("newer") or "")
+    texts = [gzip.decompress(world.shelf.read(key)) for key in world.found]
+    marked = sum(text.count(f"{newer}\n".encode()) for text in texts)
+    assert 0 < marked < chaos.BIG if newer else marked == chaos.BIG
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_deliveries_through_a_network_that_fails_are_right_in_the_end(
+    tmp_path: Path, s3: seaweed.S3, *, soak: bool
+) -> None:
+    """One request in four meets a reset, a lost or cut reply, 503, 500, 409 or a stall.
+
+    50 deliveries (6 in CI), at least 9 of 10 right in the first run.
+    """
+    count = 50 if soak else 6
+    patient = S3Settings(read_timeout=2.0, attempts=5)
+    with faults.Proxy(s3.endpoint, faults.random_faults(7, 0.25)) as proxy:
+        env = {**s3.env, "AWS_ENDPOINT_URL": proxy.endpoint}
+        world = World(tmp_path, s3.url, env, {"s3": patient}, server=s3.endpoint)
+        with reading(world):
+            runs = [_runs(world, world.source(f"n{n}", 30, n)) for n in range(count)]
+        _check_requests(proxy, world)
+    assert runs.count(1) >= count * 9 // 10 - (not soak), runs
+    assert {request.fault for request in proxy.log} >= {"reset", "lost", "503", "stall", "409"}
+
+
+def _runs(world: World, source: Path) -> int:
+    """Deliver a source, again where it is to be tried again; return how many runs it took."""
+    for number in itertools.count(1):
+        outcome = world.deliver("a", source)
+        if outcome.code == 0:
+            world.check()
+            return number
+        assert outcome.code == TEMPORARY, outcome
+        assert number < 6, outcome
+    raise AssertionError
+
+
+def _check_requests(proxy: faults.Proxy, world: World) -> None:
+    """Make sure that nothing but lists, gets and create-only puts were asked for; no delete."""
+    dest = f"{world.url}/out".removeprefix("s3://cef/")
+    under = [request for request in proxy.log if request.key.startswith(dest)]
+    assert {request.kind for request in under} == {"list", "get", "create"}
+    assert {request.kind for request in proxy.log} == {"list", "get", "create"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_runs_do_nothing_but_list_get_and_create(tmp_path: Path, s3: seaweed.S3) -> None:
+    """Over whole runs, with kills, turns that are taken over or closed, and reruns."""
+    rng = random.Random(8)
+    with faults.Proxy(s3.endpoint) as proxy:
+        env = {**s3.env, "AWS_ENDPOINT_URL": proxy.endpoint}
+        world = World(tmp_path, s3.url, env, server=s3.endpoint)
+        for number in range(3):
+            chaos.kill_who_closes(world, f"k{number}", Stop(30), rng)
+        chaos.race(world, "r", rng)
+        _check_requests(proxy, world)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_server_that_dies_and_comes_back_loses_and_doubles_nothing(
+    tmp_path: Path, temporary: Path, *, soak: bool
+) -> None:
+    """It is killed in the middle of a delivery, which waits for it, or is done by a rerun."""
+    rng = random.Random(9)
+    folder = temporary / "weed"
+    server = seaweed.start(folder)
+    try:
+        env = _corner(server).env
+        world = World(tmp_path, _corner(server).url, env)
+        with pollers.QRadar(world.shelf) as reader:
+            for number in range(12 if soak else 2):
+                child = Child(world.order("a", world.source(f"w{number}", chaos.BIG)))
+                _wait_for_parts(world, len(world.found) + rng.randrange(1, chaos.PARTS - 2))
+                seaweed.kill(server)
+                time.sleep(rng.uniform(0.0, 2.0))
+                server = seaweed.start(folder, server.ports)
+                outcome = child.wait()
+                if outcome.code == TEMPORARY:
+                    outcome = world.deliver("a", world.root / f"w{number}.jsonl")
+                chaos.succeed(outcome)
+                world.check()
+            assert reader.finish() == world.expected
+    finally:
+        seaweed.stop(server)
+
+
+def _corner(server: seaweed.Server) -> seaweed.S3:
+    writer = seaweed.WRITER
+    return seaweed.S3(server.endpoint, seaweed.BUCKET, "corner", writer.key, writer.secret)
+
+
+def _wait_for_parts(world: World, count: int) -> None:
+    ends = time.monotonic() + 60
+    while len(world.shelf.listed()) < count:
+        assert time.monotonic() < ends
+        time.sleep(0.01)

@@ -590,12 +590,63 @@ def test_too_many_rejects_publish_nothing(call: Callable[..., Result], tmp_path:
     (kept,) = [name for name in files(tmp_path / "_cefline/out") if "rejects" in name]
     rows = records(tmp_path / "_cefline/out" / kept)
     assert sorted(row["ordinal"] for row in rows) == [5, 6, 7]
-    again = ("export", "a.jsonl", "out", "--max-rejects", "3", "--json")
-    assert call(*again).code == 3  # it has not changed, and is not read again
-    report = call(*again, "--retry-failed").json
+    assert call("export", "a.jsonl", "out", "--max-rejects", "2").code == 3
+    report = call("export", "a.jsonl", "out", "--max-rejects", "3", "--json").json
     assert (report["events_read"], report["events_delivered"]) == (8, 5)
     assert report["events_rejected"] == 3
     assert len(delivered(tmp_path / "out")) == 5
+
+
+def test_a_source_that_failed_is_tried_again_where_that_is_asked_for(
+    call: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Without the flag its error is told again, with the same exit code, and how to try."""
+    write(tmp_path / "a.jsonl", b"<html>")
+    first = call("export", "a.jsonl", "out")
+    again = call("export", "a.jsonl", "out")
+    assert (first.code, again.code) == (1, 1)
+    assert "failed before" not in first.err
+    assert "failed before" in again.err
+    assert "--retry-failed" in again.err
+    assert "failed before" not in call("export", "a.jsonl", "out", "--retry-failed").err
+
+
+@pytest.mark.parametrize("flag", ["--assume-delivered", "--assume-lost"])
+def test_a_part_that_a_reader_may_have_removed_is_asked_for(
+    call: Callable[..., Result], tmp_path: Path, flag: str
+) -> None:
+    """Exit code 1 with both answers; either flag ends it."""
+    write(tmp_path / "a.jsonl", events(6))
+    export_killed("-000002.cef", "a.jsonl", "out", done=flag == "--assume-delivered")
+    taken = delivered(tmp_path / "out")
+    for name in files(tmp_path / "out"):
+        (tmp_path / "out" / name).unlink()
+    asked = call("export", "a.jsonl", "out")
+    assert asked.code == 1
+    assert flag in asked.err
+    assert call("export", "a.jsonl", "out", flag).code == 0
+    assert len(taken + delivered(tmp_path / "out")) == 6
+
+
+def test_a_file_that_was_just_written_is_left(call: Callable[..., Result], tmp_path: Path) -> None:
+    """In a folder; exit code 0, and it is said. `--settle 0` takes it."""
+    write(tmp_path / "a.jsonl", events(6))
+    result = call("export", tmp_path, "out")
+    assert result.code == 0
+    assert b"left for the next run" in result.out
+    assert call("export", tmp_path, "out", "--settle", "0", "--json").json["events_delivered"] == 6
+
+
+def test_a_destination_with_objects_is_adopted(call: Callable[..., Result], tmp_path: Path) -> None:
+    """Exit code 78 without the flag, which names it."""
+    write(tmp_path / "a.jsonl", events(6))
+    (tmp_path / "out").mkdir()
+    write(tmp_path / "out" / "x.cef.gz", gzip.compress(b"CEF:0|x\n"))
+    refused = call("export", "a.jsonl", "out")
+    assert refused.code == 78
+    assert "--adopt" in refused.err
+    assert call("export", "a.jsonl", "out", "--adopt").code == 0
+    assert call("export", "a.jsonl", "out").code == 0
 
 
 def test_rejects_are_those_of_what_was_delivered(
@@ -604,7 +655,7 @@ def test_rejects_are_those_of_what_was_delivered(
     """A run that failed with other settings leaves no records of its own in the delivery's."""
     write(tmp_path / "a.jsonl", events(30) + b"nonsense\n")
     assert call("export", "a.jsonl", "out", env={"CEFLINE_MAX_EVENT": "60B"}).code == 3
-    assert call("export", "a.jsonl", "out", "--retry-failed").code == 0
+    assert call("export", "a.jsonl", "out").code == 0
     state = tmp_path / "_cefline/out"
     (name,) = files(state / "manifests")
     manifest = json.loads((state / "manifests" / name).read_bytes())

@@ -45,7 +45,6 @@ def test_a_delivery_is_told_apart_by_what_was_said_of_it() -> None:
     assert delivery_id("ab" * 32, 1, "x") == delivery_id("ab" * 32, 1, "x")
 
 
-@pytest.mark.xfail(strict=True, reason="plans.delivery_id: the token None is taken for none")
 def test_a_token_is_never_taken_for_none() -> None:
     """Whatever word was chosen."""
     assert delivery_id("ab" * 32, 1, "None") != delivery_id("ab" * 32, 1)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cefline.counts import REPLACED
 from cefline.errors import SourceError
 from cefline.read import Limits, open_source
 from cefline.read.frames import of_array, of_ndjson
-from cefline.counts import REPLACED
 from cefline_schemas.timeline import CANONICAL
 from tests import inputs, sample
 from tests.inputs import URL, read, read_frames, read_table, read_text, reader

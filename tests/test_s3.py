@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import time
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+import aiohttp
 import pytest
 from botocore.exceptions import (
     ConnectionClosedError,
@@ -76,6 +79,176 @@ def test_an_error_ends_in_its_exit_code(err: Exception, exit_code: int) -> None:
     with pytest.raises(CeflineError, match="s3://cef/x") as caught:
         s3_module.call(as_client(FakeFs(err), attempts=1), "put_object", "s3://cef/x")
     assert caught.value.exit_code == exit_code
+
+
+class Body:
+    """The body of an answer; one that breaks off fails as it is read."""
+
+    def __init__(self, content: bytes | Exception) -> None:
+        self.content = content
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def read(self) -> bytes:
+        if isinstance(self.content, Exception):
+            raise self.content
+        return self.content
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return a list of the waits between tries, which take no time."""
+    made: list[float] = []
+    monkeypatch.setattr(time, "sleep", made.append)
+    return made
+
+
+@pytest.mark.parametrize(
+    "err",
+    [
+        answered("ConditionalRequestConflict", 409),
+        answered("OperationAborted", 409),
+        answered("SlowDown", 503),
+        answered("InternalError", 500),
+        answered("RequestTimeout", 400),
+        answered("BadDigest", 400),
+        answered("TooManyRequests", 429),
+        EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+        ConnectionClosedError(endpoint_url="http://127.0.0.1:1"),
+        ReadTimeoutError(endpoint_url="http://127.0.0.1:1"),
+        ConnectionResetError(),
+        TimeoutError(),
+        aiohttp.ServerDisconnectedError(),
+    ],
+    ids=lambda err: f"{type(err).__name__}",
+)
+def test_what_may_pass_is_tried_again(waits: list[float], err: Exception) -> None:
+    """Botocore gives up at 409 and does not see what breaks off; this does."""
+    fs = FakeFs(err, err, {"ETag": "x"})
+    assert s3_module.call(as_client(fs), "put_object", "s3://cef/x") == {"ETag": "x"}
+    assert (len(fs.calls), len(waits)) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "exit_code"),
+    [
+        ("ExpiredToken", 400, 75),
+        ("RequestTimeTooSkewed", 403, 75),
+        ("AccessDenied", 403, 78),
+        ("NoSuchBucket", 404, 78),
+        ("SignatureDoesNotMatch", 403, 78),
+        ("PreconditionFailed", 412, 1),
+        ("NoSuchKey", 404, 1),
+        ("EntityTooLarge", 400, 1),
+    ],
+)
+def test_what_does_not_pass_is_tried_once(
+    waits: list[float], code: str, status: int, exit_code: int
+) -> None:
+    """Someone must log in, set the clock or correct a setting; eight tries only cost time."""
+    fs = FakeFs(answered(code, status))
+    with pytest.raises(CeflineError) as caught:
+        s3_module.call(as_client(fs), "put_object", "s3://cef/x")
+    assert caught.value.exit_code == exit_code
+    assert (len(fs.calls), waits) == (1, [])
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 8])
+def test_as_many_tries_as_were_asked_for(waits: list[float], attempts: int) -> None:
+    """Then it is exit code 75; there is no layer of retries below this one."""
+    fs = FakeFs(answered("SlowDown", 503))
+    with pytest.raises(TryAgainError, match="SlowDown"):
+        s3_module.call(as_client(fs, attempts), "put_object", "s3://cef/x")
+    assert (len(fs.calls), len(waits)) == (attempts, attempts - 1)
+
+
+def test_waits_double_with_jitter_up_to_a_bound(waits: list[float]) -> None:
+    """So that many hosts don't come back in step."""
+    for _ in range(30):
+        with pytest.raises(TryAgainError):
+            s3_module.call(as_client(FakeFs(answered("SlowDown", 503))), "put_object", "s3://cef/x")
+    by_try = [waits[number::7] for number in range(7)]
+    for number, drawn in enumerate(by_try):
+        assert 0 < min(drawn) <= max(drawn) <= min(5.0, 0.2 * 2**number)
+        assert len(set(drawn)) > 20
+
+
+def test_tries_end_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are left."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda _: clock.__setitem__(0, clock[0] + 4.0))
+    fs = FakeFs(answered("SlowDown", 503))
+    with pytest.raises(TryAgainError):
+        s3_module.call(as_client(fs, 20, 10.0), "put_object", "s3://cef/x")
+    assert len(fs.calls) == 4
+
+
+def test_a_request_that_hangs_ends_at_the_deadline() -> None:
+    """A server that takes a request and never answers is exit code 75."""
+
+    class Hanging(FakeFs):
+        async def _call_s3(self, method: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - any
+            self.calls.append({"method": method, **arguments})
+            await asyncio.sleep(60)
+            return {}
+
+    fs, began = Hanging({}), time.monotonic()
+    with pytest.raises(TryAgainError, match="can't be reached"):
+        s3_module.call(as_client(fs, 8, 0.2), "put_object", "s3://cef/x")
+    assert len(fs.calls) == 1
+    assert time.monotonic() - began < 5
+
+
+def test_a_body_that_breaks_off_is_fetched_again(waits: list[float]) -> None:
+    """Half of an object is no object: the whole request is repeated."""
+    fs = FakeFs(
+        {"Body": Body(aiohttp.ClientPayloadError("cut off"))},
+        {"Body": Body(ConnectionResetError())},
+        {"Body": Body(b"whole")},
+    )
+    assert s3_module.get(as_client(fs), "s3://cef/x", Range="bytes=0-4") == b"whole"
+    assert [call["Range"] for call in fs.calls] == ["bytes=0-4"] * 3
+    assert len(waits) == 2
+
+
+def test_a_listing_that_fails_on_its_way_goes_on(waits: list[float]) -> None:
+    """With the page that failed; nothing comes twice."""
+    fs = FakeFs(
+        {"Contents": [{"Key": "a"}], "IsTruncated": True, "NextContinuationToken": "t1"},
+        answered("SlowDown", 503),
+        {"Contents": [{"Key": "b"}], "IsTruncated": False},
+    )
+    assert [o["Key"] for o in s3_module.listing(as_client(fs), "s3://cef/p/")] == ["a", "b"]
+    assert [call.get("ContinuationToken") for call in fs.calls] == [None, "t1", "t1"]
+    assert len(waits) == 1
+
+
+def test_a_listing_begins_beyond_a_key() -> None:
+    """The later pages go by their token alone."""
+    fs = FakeFs(
+        {"IsTruncated": True, "NextContinuationToken": "t1"},
+        {"Contents": [], "IsTruncated": False},
+    )
+    assert list(s3_module.listing(as_client(fs), "s3://cef/p/", "p/7")) == []
+    assert [call.get("StartAfter") for call in fs.calls] == ["p/7", None]
+
+
+def test_a_connection_has_no_retries_and_no_memory_of_its_own(
+    connect: Callable[[], s3_module.Client],
+) -> None:
+    """One layer of retries, no listing that was cached, no instance that others share."""
+    one = connect()
+    other = s3_module.connect(S3Settings(attempts=3, deadline=7.0))
+    assert one.fs is not other.fs
+    assert (other.attempts, other.deadline) == (3, 7.0)
+    assert other.fs.s3.meta.config.retries["total_max_attempts"] == 1
+    assert other.fs.retries == 1
+    assert other.fs.dircache.use_listings_cache is False
 
 
 def test_a_listing_goes_through_all_pages() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cefline.deliver.seen import error, failure_key, load, remember, Seen, source_key
+from cefline.deliver.seen import Seen, error, failure_key, load, remember, source_key
 from cefline.sources import Source
 from tests.parts import TEXT, local_store, s3_store
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 K, D = "c" * 32, "d" * 32
 DONE = Seen(K, D, "done", (41, 300, 2, 3, 9999), "20260112T101500Z")
-KNOWN, FAILED = Seen(K, D, "known", (0,)), Seen(K, D, "failed", (3,))
+KNOWN, FAILED = Seen(K, D, "known", (0,)), Seen(K, D, "failed", (3,), "5e77")
+TAGGED = Seen(K, D, "tagged", (0,))
 
 
 @pytest.fixture
@@ -54,8 +56,33 @@ def test_what_was_delivered_goes_before_what_failed(
     """A source that failed and was tried again is done, whichever name a listing has first."""
     for seen in order:
         delivery = seen.delivery if seen.outcome == "done" else other
-        remember(state, Seen(K, delivery, seen.outcome, seen.numbers, seen.stamp), {})
+        remember(state, replace(seen, delivery=delivery), {})
     assert load(state)[K].outcome == "done"
+
+
+@pytest.mark.parametrize("seen", [DONE, KNOWN], ids=lambda seen: seen.outcome)
+def test_a_source_that_was_tagged_is_still_what_it_was(state: LocalStore, seen: Seen) -> None:
+    """The tag is said beside it; alone it says nothing."""
+    remember(state, TAGGED, {})
+    assert load(state) == {}
+    remember(state, seen, {})
+    assert load(state) == {K: replace(seen, tagged=True)}
+
+
+def test_what_was_delivered_goes_before_what_is_known(state: LocalStore) -> None:
+    """Of a source with two deliveries the one that was its own."""
+    for seen in (DONE, replace(KNOWN, delivery="e" * 32), replace(KNOWN, delivery="0" * 32)):
+        remember(state, seen, {})
+    assert load(state) == {K: DONE}
+
+
+def test_a_failure_is_known_under_its_settings(state: LocalStore) -> None:
+    """Each of them has a message of its own."""
+    other = replace(FAILED, stamp="9999", numbers=(1,))
+    for number, seen in enumerate((FAILED, other)):
+        remember(state, seen, {"error": f"error {number}"})
+    assert load(state) == {failure_key(K, "5e77"): FAILED, failure_key(K, "9999"): other}
+    assert [error(state, seen) for seen in (FAILED, other)] == ["error 0", "error 1"]
 
 
 def test_the_error_of_a_source_is_kept(state: LocalStore) -> None:
@@ -112,7 +139,6 @@ def test_a_source_s_name_in_the_state_depends_on_its_variant() -> None:
     assert plain == source_key("a.jsonl", 1, "1-1", "")
 
 
-@pytest.mark.xfail(strict=True, reason="Source.key: any() takes evidence_id 0 for none")
 def test_evidence_zero_is_an_evidence() -> None:
     """Zero is a number, and no absence of one."""
     source = Source("a.jsonl", 1, "1-1")

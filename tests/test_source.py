@@ -230,3 +230,31 @@ def test_a_source_that_is_gone_before_it_is_read_is_an_error(tmp_path: Path) -> 
     source = Source(str(tmp_path / "gone.json"), 1, "")
     with pytest.raises(SourceError, match=r"gone\.json can't be read: No such file"):
         fetch(source, tmp_path, unconnected)
+
+
+@pytest.mark.parametrize(
+    ("name", "scanned"), [("", True), ("*.jsonl", True), ("**/*.pq", True), ("a.jsonl", False)]
+)
+def test_files_that_were_found_are_told_from_those_that_were_named(
+    folder: Path, name: str, *, scanned: bool
+) -> None:
+    """Whoever names a file knows that it is whole; one that is found may be being written."""
+    found = find([str(folder / name)], unconnected)
+    assert found
+    assert {source.scanned for source in found} == {scanned}
+
+
+@pytest.mark.parametrize("age", [0.0, 59.5, 3600.0, -10.0])
+def test_a_file_has_the_age_of_its_last_change(tmp_path: Path, age: float) -> None:
+    """In seconds; a clock that is behind makes it negative, which is young."""
+    path = tmp_path / "a.jsonl"
+    path.touch()
+    os.utime(path, (1_600_000_000 - age,) * 2)
+    [source] = find([str(path)], unconnected)
+    assert source.age(1_600_000_000) == pytest.approx(age, abs=1e-6)
+
+
+def test_a_source_that_was_found_and_read_is_unchanged(folder: Path) -> None:
+    """How it was found makes no difference to what it is."""
+    for source in find([str(folder)], unconnected):
+        check_unchanged(fetch(source, folder, unconnected))

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 
 from cefline import keys
 from cefline.deliver.stage import stage
-from cefline.deliver.staging import Staged
 from cefline.errors import SourceError, TryAgainError
 from cefline.pack import BLOCK, Compression, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from cefline.deliver.staging import Staged
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cefline.deliver.state import bind, create, load
-from cefline.deliver.store import LocalStore
 from cefline.errors import CeflineError, ConfigError, DeliveryError
 from tests.parts import TEXT, local_store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cefline.deliver.store import LocalStore
 
 
 @pytest.fixture

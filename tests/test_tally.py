@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from cefline import tally as module
 from cefline import times
-from cefline.counts import PRESENT, Counts, Tally
 from cefline.convert import Converted
+from cefline.counts import PRESENT, Counts, Tally
 from cefline.errors import SourceError, TooManyRejectsError
 from cefline.pack import Slice
 from cefline.records import no_rejects, rejects

@@ -21,7 +21,7 @@ from cefline.deliver.delivery import Delivery, Done, How, deliver
 from cefline.deliver.patience import Patience
 from cefline.deliver.publish import FencedError, fence
 from cefline.deliver.seen import Seen, remember
-from cefline.deliver.stage import stage
+from cefline.deliver.stage import check_space, stage
 from cefline.errors import (
     CeflineError,
     DeliveryError,
@@ -137,6 +137,8 @@ def _fetched(source: Source, folder: Path, run: Run) -> Local:
         here = source.local_path
     if here is not None and known.exists():
         return Local(source, here, known.read_text(encoding="utf-8"))
+    if here is None and source.url.startswith("s3://"):
+        check_space(folder, source.size, run.config.staging_max)
     local = fetch(source, folder, run.connect)
     (folder / "identity.new").write_text(local.sha256, encoding="utf-8")
     (folder / "identity.new").replace(known)
@@ -219,7 +221,9 @@ def _converted(work: _Work, run: Run) -> _Ready:
     most = max(source.size * config.max_expansion, EXPANSION_FREE)
     slices = tallied(_shown(batches, run), tally, spill, most)
     pieces = pack(unpublished(slices, work.segment.skip), config.part_size, config.max_partitions)
-    how = {"level": config.compression_level, "most": config.staging_max}
+    fetched = source.size if work.local.path.parent == work.folder else 0
+    most_staged = None if config.staging_max is None else config.staging_max - fetched
+    how = {"level": config.compression_level, "most": most_staged}
     error, parts = None, []
     try:
         parts = stage(pieces, work.folder, config.compression, run.pool, **how)
@@ -252,7 +256,7 @@ def _would_be(part: Staged, run: Run) -> PartReport:
 
 
 def _with_evidence(report: SourceReport, run: Run) -> SourceReport:
-    """Note the evidences of a delivery; say loudly which of them came before.
+    """Say loudly which evidences of a delivery came before.
 
     Raises:
         DeliveryError: they may not come again.
@@ -266,7 +270,6 @@ def _with_evidence(report: SourceReport, run: Run) -> SourceReport:
             raise DeliveryError(note, hint="--known deliver delivers it all the same")
         log.warning("%s: %s", report.url, note)
         report = replace(report, notes=(*report.notes, note))
-    plans.mark_evidence(run.state, report.delivery, ids)
     return report
 
 

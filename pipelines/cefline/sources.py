@@ -49,7 +49,8 @@ class Source:
 
     def key(self, variant: Mapping[str, object]) -> str:
         """Return the name of this version of it, and of what tells its delivery apart."""
-        said = "" if not any(variant.values()) else repr(sorted(variant.items()))
+        told = {name: value for name, value in variant.items() if value is not None}
+        said = repr(sorted(told.items())) if told else ""
         return source_key(self.url, self.size, self.version, said)
 
     def age(self, now: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _day(_context: click.Context, _option: click.Parameter, given: str) -> str:
+    if not re.fullmatch(r"(\d{8})?", given):
+        message = f"{given!r} is no day; expected one such as 20260112"
+        raise click.BadParameter(message)
+    return given
+
+
 @click.command()
 @click.argument("dest", required=False)
 @click.option("--delivery", default="", metavar="ID", help="This delivery only.")
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     "--removed-before",
     default="",
     metavar="YYYYMMDD",
+    callback=_day,
     help="Parts of turns before this day may have been removed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each delivery as one line of JSON.")

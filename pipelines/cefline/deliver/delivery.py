@@ -103,6 +103,7 @@ def deliver(
         turn = _own_turn(plan, places, wait, how.floor)
         if turn is None:
             return None
+        plans.mark_evidence(state, delivery.id, said["evidence"])
         if _differs(plan, own):
             fence(plan, turn, places, how.assume)
             message = f"segment {turn.segment} of delivery {turn.delivery} has other parts"

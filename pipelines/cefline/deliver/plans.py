@@ -1,6 +1,7 @@
 """Deliveries: their identity, what they consist of, and that they are done."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,8 @@ def delivery_id(sha256: str, evidence_id: int | None = None, token: str | None =
     """Return the id of a delivery: of the content, and of what was said to tell it apart."""
     if evidence_id is None and token is None:
         return sha256[:_ID]
-    return hashlib.sha256(f"{sha256}\0{evidence_id}\0{token}".encode()).hexdigest()[:_ID]
+    said = json.dumps([sha256, evidence_id, token])
+    return hashlib.sha256(said.encode()).hexdigest()[:_ID]
 
 
 def is_done(state: Store, delivery: str) -> bool:

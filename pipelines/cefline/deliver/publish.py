@@ -21,6 +21,9 @@ Assume = Literal["delivered", "lost"]
 """What to think of a part that may have been put out and removed again by a reader."""
 
 
+_BROKEN = (zlib.error, pa.ArrowException, OSError)
+
+
 class FencedError(TryAgainError):
     """Others closed this turn, because it made no progress; the rest goes out under a later one."""
 
@@ -141,6 +144,8 @@ def _go_on(part: _Part, dest: Store, state: Store, assume: Assume | None) -> Pub
     if dest.exists(part.key):
         body = _ours(part.plan, part.turn, part.number, dest)
         return part.published(dest, len(body), hashlib.sha256(body).hexdigest())
+    if plans.fenced(state, part.turn.delivery, part.turn.segment):
+        raise _fenced(part.turn)
     was_out = part.number < turns.intended(state, part.turn)
     if was_out and dest.exists(part.key):  # a run beside this one has just put it out
         return _go_on(part, dest, state, assume)
@@ -158,7 +163,8 @@ def _was_freed(
 ) -> bool:
     """Whether a part that is not there, and was about to be, was put out and removed by a reader.
 
-    Where the part before it is still there nobody removes parts, and it was never put out.
+    Where the part before it is still there nobody removes parts, and it was never put out. Before
+    the first part of all nothing tells; it counts as not put out, or each kill there would ask.
 
     Raises:
         DeliveryError: nothing tells.
@@ -176,12 +182,18 @@ def _was_freed(
 
 
 def _last_key_before(turn: Turn, state: Store) -> str:
-    """Return the last key of the turn before, where that is known."""
-    if turn.number > 1:
-        before = turns.of_number(state, turn.number - 1)
-        if plans.is_done(state, before.delivery):
-            parts = plans.manifest(state, before.delivery)["parts"]
-            return str(parts[-1]["key"]) if parts else ""
+    """Return the last key of the turns before, where that is known."""
+    for number in range(turn.number - 1, 0, -1):
+        if not turns.exists(state, number):  # of the time before the destination was adopted
+            break
+        before = turns.of_number(state, number)
+        plan = plans.segments(state, before.delivery)[before.segment - 1]
+        closed = plans.fenced(state, before.delivery, before.segment)
+        if closed is None and plans.is_done(state, before.delivery):
+            made = plans.manifest(state, before.delivery)
+            closed = {"turn": made.get("turn"), "published": len(plan["parts"])}
+        if closed and closed["turn"] == number and closed["published"]:
+            return key_of(plan, before, closed["published"])
     return ""
 
 
@@ -201,6 +213,10 @@ def fence(
         exists = dest.exists(key)
         if number == begun and not exists and _was_freed(plan, turn, number, places, assume):
             continue
+        if not exists and number < turns.intended(state, turn):  # its holder goes on, and a reader
+            continue
+        if number > begun:  # a holder that comes back finds its next part begun by another
+            turns.intend(state, turn, number)
         compression = _compression(plan)
         said = {"cefline-delivery": turn.delivery, "cefline-events": "0"}
         empty = compressed(b"", compression)
@@ -215,7 +231,10 @@ def fence(
 
 def is_fence(body: bytes) -> bool:
     """Whether an object holds no events, and thereby closes its turn."""
-    return len(body) < _FENCE_BYTES and text_of(body) == b""
+    try:
+        return len(body) < _FENCE_BYTES and text_of(body) == b""
+    except _BROKEN:
+        return False
 
 
 _FENCE_BYTES = 4096
@@ -279,15 +298,19 @@ def _ours(plan: Mapping[str, Any], turn: Turn, number: int, dest: Store) -> byte
     body = dest.read(key)
     try:
         text = text_of(body)
-    except (zlib.error, pa.ArrowException, OSError):
+    except _BROKEN:
         text = b"?"
     if text == b"":
-        message = f"{turn} was closed by another run, since it made no progress"
-        raise FencedError(message, hint="Run again: what is left goes out under a later turn")
+        raise _fenced(turn)
     if hashlib.sha256(text).hexdigest() != plan["parts"][number - 1]["text_sha256"]:
         message = f"{dest.url}/{key} exists, and its text is not the part's"
         raise DeliveryError(message, hint="Something else writes there; nothing was overwritten")
     return body
+
+
+def _fenced(turn: Turn) -> FencedError:
+    message = f"{turn} was closed by another run, since it made no progress"
+    return FencedError(message, hint="Run again: what is left goes out under a later turn")
 
 
 def text_of(body: bytes) -> bytes:

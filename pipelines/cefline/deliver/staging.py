@@ -63,8 +63,9 @@ def in_memory(path: Path) -> bool:
         return False
     real = path.resolve()
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text("utf-8").splitlines()]
-    above = [(len(mount[1]), mount[2]) for mount in mounts if real.is_relative_to(mount[1])]
-    return max(above, default=(0, ""))[1] in _MEMORY
+    above = [mount[1:3] for mount in mounts if real.is_relative_to(mount[1])]
+    # Of mounts at one place the last one is what is seen.
+    return max(reversed(above), key=lambda m: len(m[0]), default=("", ""))[1] in _MEMORY
 
 
 @contextmanager
@@ -167,7 +168,8 @@ def _locked(root: Path, name: str) -> tuple[Path, int]:
     while True:
         path = root / (name if number == 1 else f"{name}.{number}")
         try:
-            path.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                path.mkdir(mode=0o700)
             descriptor = _lock(path)
         except FileNotFoundError:  # swept in this instant
             continue

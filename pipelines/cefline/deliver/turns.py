@@ -47,6 +47,11 @@ def last(state: Store, floor: int = 0) -> Turn | None:
     return _turn(states.load(state, max(keys), *_TURN)) if keys else None
 
 
+def exists(state: Store, number: int) -> bool:
+    """Whether a turn was taken."""
+    return state.exists(f"turns/{number:08d}.json")
+
+
 def of_number(state: Store, number: int) -> Turn:
     """Return a turn that was taken."""
     return _turn(states.load(state, f"turns/{number:08d}.json", *_TURN))

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from cefline.errors import SourceError
+from cefline.parse import HEADER
 from cefline.shown import printable
 from cefline_schemas.timeline import FIELDS, Field, Key
 
@@ -20,7 +21,7 @@ MAX_CARRIED = 500
 _SHOWN = 20
 _NO_KEY = re.compile(r"[^A-Za-z0-9_]")
 _TAKEN = {key.casefold() for f in FIELDS for key in (*f.names, f.cado.name)}
-_TAKEN |= {"eventtimemicros"}
+_TAKEN |= {"eventtimemicros", *HEADER}  # `parse` gives the header's columns these names
 
 
 def carried(url: str, unknown: Iterable[str], what: Unknown) -> Carried:

@@ -5,7 +5,7 @@ import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import polars as pl
 import pyarrow as pa
@@ -15,6 +15,7 @@ from cefline.conform import conform
 from cefline.convert import Converter, converter, limits
 from cefline.deliver.store import Store
 from cefline.escape import visible
+from cefline.pack import TEXT_FORMAT
 from cefline.parse import HEADER, parse
 from cefline.partition import partition
 from cefline.read import Chunk, open_source
@@ -34,6 +35,15 @@ class _Rows(NamedTuple):
     columns: Columns
     ordinals: pl.Series
     folders: pl.Series
+    lines: pl.Series
+    """As this version writes them."""
+
+    def of(self, folder: str) -> Self:
+        """Return those of a partition."""
+        here = self.folders == folder
+        columns = {name: c.filter(here.to_arrow()) for name, c in self.columns.items()}
+        rest = (column.filter(here) for column in self[1:])
+        return type(self)(columns, *rest)
 
 
 def compare(
@@ -52,24 +62,19 @@ def compare(
     made = converter(config, opened.carried)
     delivered = {name: _lines(parts, dest) for name, parts in _by_partition(manifest).items()}
     found.compared = 0
+    same = manifest["text_format"] == TEXT_FORMAT and manifest["segment"] == 1
     for chunk in opened.chunks:
         rows = _rows(chunk, made)
         for name in rows.folders.unique(maintain_order=True):
-            here = (rows.folders == name).to_arrow()
-            columns = {key: column.filter(here) for key, column in rows.columns.items()}
-            ordinals = rows.ordinals.filter(rows.folders == name)
-            lines = list(islice(delivered.get(name, iter(())), len(ordinals)))
-            place = f"partition {name or '(all)'}"
-            if len(lines) < len(ordinals):
-                found.findings.append(
-                    Finding("different", place, "events of the source are not in it")
-                )
+            here, place = rows.of(name), f"partition {name or '(all)'}"
+            lines = list(islice(delivered.get(name, iter(())), len(here.ordinals)))
+            if len(lines) < len(here.ordinals):
+                what = "events of the source are not in it"
+                found.findings.append(Finding("different", place, what))
                 return
             found.compared += len(lines)
-            found.findings += islice(
-                _differences(columns, ordinals, lines, made.profile.fields, place),
-                max(_SHOWN - len(found.findings), 0),
-            )
+            differ = _differences(here, lines, made.profile.fields, place, whole=same)
+            found.findings += islice(differ, max(_SHOWN - len(found.findings), 0))
     for name, rest in delivered.items():
         if next(rest, None) is not None:
             what = "events are in it that the source does not have"
@@ -79,12 +84,16 @@ def compare(
 def _rows(chunk: Chunk, made: Converter) -> _Rows:
     conformed = conform(chunk.load(), made.rules)
     height = len(conformed.ordinals)
+    none = pl.Series(dtype=pl.String)
     if not height:
-        return _Rows({}, conformed.ordinals, pl.Series(dtype=pl.String))
-    written = render(conformed.columns, made.profile).rows  # all but the lines that are too long
+        return _Rows({}, conformed.ordinals, none, none)
+    rendered = render(conformed.columns, made.profile)
+    written = rendered.rows  # all but the lines that are too long
+    lines = pl.concat([none, *(pl.Series(text) for _, text in rendered.slices())])
     folders = partition(conformed.columns, made.partition_by, height, hive=made.hive)
     columns = {n: c.take(written.to_arrow()) for n, c in conformed.columns.items()}
-    return _Rows(columns, conformed.ordinals.gather(written), as_series(folders).gather(written))
+    ordinals = conformed.ordinals.gather(written)
+    return _Rows(columns, ordinals, as_series(folders).gather(written), lines)
 
 
 def _by_partition(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
@@ -117,24 +126,27 @@ def _beginning(file: Any) -> bytes:  # noqa: ANN401 - what tempfile gives
 
 
 def _differences(
-    columns: Columns,
-    ordinals: pl.Series,
-    lines: list[bytes],
-    fields: tuple[Field, ...],
-    place: str,
+    rows: _Rows, lines: list[bytes], fields: tuple[Field, ...], place: str, *, whole: bool
 ) -> Iterator[Finding]:
-    texts = pl.Series([line.decode().removesuffix("\n") for line in lines])
-    parsed = parse(texts)
+    """Yield what differs, field by field; with `whole` also lines that differ elsewhere."""
+    texts = pl.Series([line.decode() for line in lines])
+    parsed = parse(texts.str.strip_suffix("\n"))
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
+    other = texts != rows.lines if whole else pl.repeat(False, len(lines), eager=True)
     for row in fields:
-        column = columns.get(row.name)
+        column = rows.columns.get(row.name)
         said = nothing if column is None else visible(apply(as_series(column), TEXT[row.type]))
         read = nothing
         if row.name in parsed.columns:
             read = apply(parsed[row.name], _READ.get(row.type, TEXT[row.type])).cast(pl.String)
-        for n in said.ne_missing(read).arg_true():
-            what = f"event {ordinals[n] + 1}: {row.name} is not what the source says"
+        differ = said.ne_missing(read)
+        other &= ~differ
+        for n in differ.arg_true():
+            what = f"event {rows.ordinals[n] + 1}: {row.name} is not what the source says"
             yield Finding("different", place, what)
+    for n in other.arg_true():
+        what = f"event {rows.ordinals[n] + 1}: its header or keys are not what the source gives"
+        yield Finding("different", place, what)
     known = {*HEADER, *(row.name for row in fields), "eventTimeMicros"}
     for name in parsed.columns:
         if name not in known:

@@ -19,7 +19,11 @@ _BROKEN = (zlib.error, pa.ArrowException, OSError)
 
 
 def check_parts(
-    manifest: Mapping[str, Any], dest: Store, listed: Mapping[str, int], removed_before: str
+    manifest: Mapping[str, Any],
+    dest: Store,
+    listed: Mapping[str, int],
+    digests: Mapping[str, str],
+    removed_before: str,
 ) -> Verified:
     """Read back every part of a delivery.
 
@@ -27,10 +31,10 @@ def check_parts(
         manifest: the delivery's.
         dest: where its parts are.
         listed: keys and sizes below the destination.
+        digests: keys of all parts of the destination, by the digest of their text.
         removed_before: stamp; parts of turns before it may have been removed.
     """
     found = Verified(manifest["delivery"], manifest["source"]["url"], len(manifest["parts"]))
-    digests = {part["text_sha256"]: part["key"] for part in manifest["parts"]}
     found.findings += _order(manifest["parts"])
     for part in manifest["parts"]:
         if part["key"] not in listed:
@@ -72,7 +76,7 @@ def _part(
         if digest in digests:
             return [Finding("swapped", key, f"it holds the text of {digests[digest]}")], 0
         what = f"{len(text)} bytes of text, of {part['text_bytes']}"
-        return [Finding(_cut(len(text), part["text_bytes"]), key, what)], 0
+        return [Finding(_cut(size, part["stored_bytes"]), key, what)], 0
     problems = []
     if part["stored_sha256"] != hashlib.sha256(body).hexdigest():
         problems.append(Finding("changed", key, "its text is right, its stored bytes are not"))

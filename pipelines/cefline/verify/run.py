@@ -44,27 +44,25 @@ def verify(
     if delivery and delivery not in known:
         message = f"{state.url} knows no delivery {delivery} that is done"
         raise UsageError(message, hint="`cefline status DEST` lists them")
-    extra, spans = dict(listed), []
-    for one in known:
-        manifest = plans.manifest(state, one)
-        if manifest["parts"]:
-            keys = [part["key"] for part in manifest["parts"]]
-            spans.append((min(keys), max(keys)))
-        for part in manifest["parts"]:
-            extra.pop(part["key"], None)
-        if delivery in {"", one}:
-            yield _one(manifest, (config, source, removed_before), dest, listed, connect)
+    manifests = (plans.manifest(state, one) for one in known)
+    parts = [(part["key"], part["text_sha256"]) for made in manifests for part in made["parts"]]
+    digests = {digest: key for key, digest in parts}
+    for one in [delivery] if delivery else known:
+        asked = (config, source, removed_before)
+        yield _one(plans.manifest(state, one), asked, dest, (listed, digests), connect)
     if not delivery:
-        yield from _unknown(extra, dest, state)
-        yield from _overlaps(sorted(spans), dest)
+        keys = {key for key, _ in parts}
+        yield from _unknown([key for key in listed if key not in keys], dest, state)
+        yield from _overlaps(keys, dest)
 
 
-def _overlaps(spans: list[tuple[str, str]], dest: Store) -> Iterator[Verified]:
-    """Yield what is out of order over deliveries: readers keep the last key."""
+def _overlaps(keys: set[str], dest: Store) -> Iterator[Verified]:
+    """Yield what is out of order over turns: readers keep the last key."""
     found = Verified("", dest.url)
-    for (_, last), (first, _) in pairwise(spans):
-        if first <= last:
-            found.findings.append(Finding("order", first, f"another delivery has {last}"))
+    numbered = sorted((int(key.rpartition("/")[2][:8]), key) for key in keys)
+    for (before, last), (turn, first) in pairwise(numbered):
+        if turn > before and first <= last:
+            found.findings.append(Finding("order", first, f"the turn before has {last}"))
     if found.findings:
         yield found
 
@@ -73,11 +71,11 @@ def _one(
     manifest: Mapping[str, Any],
     asked: tuple[Config, str, str],
     dest: Store,
-    listed: Mapping[str, int],
+    there: tuple[Mapping[str, int], Mapping[str, str]],
     connect: Callable[[], s3.Client],
 ) -> Verified:
     config, source, removed_before = asked
-    found = check_parts(manifest, dest, listed, removed_before)
+    found = check_parts(manifest, dest, *there, removed_before)
     if found.findings or manifest.get("abandoned"):
         return found  # what is not there, or not whole, can't be compared
     url = source or manifest["source"]["url"]
@@ -98,7 +96,7 @@ def _one(
     return found
 
 
-def _unknown(extra: Mapping[str, int], dest: Store, state: Store) -> Iterator[Verified]:
+def _unknown(extra: list[str], dest: Store, state: Store) -> Iterator[Verified]:
     """Yield what no manifest knows, but parts of open deliveries and what closed a turn."""
     found = Verified("", dest.url)
     folders, fences = _begun(state)
