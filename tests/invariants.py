@@ -15,8 +15,9 @@ from cefline.conform import Conformed, conform
 from cefline.errors import SourceError
 from cefline.parse import HEADER, parse
 from cefline.read import Batch
+from cefline.read.byline import MAX_DEPTH
 from cefline.read.frames import Lines, bounded, of_array, of_ndjson
-from cefline.read.ndjson import MAX_DEPTH, load
+from cefline.read.ndjson import load
 from cefline.render import Profile, render
 from cefline_schemas.timeline import BY_NAME, CANONICAL, FIELDS
 from tests.inputs import RULES, URL, Event, Outcome, outcome, reader
