@@ -207,9 +207,10 @@ def test_a_reader_that_removes_what_it_has_read_doubles_nothing(
 ) -> None:
     """Runs are killed; where nothing tells whether a part was out, whoever knows the reader says.
 
-    The first part of the first turn is where least is known.
+    Only of the very first part nothing tells, and nothing asks: it is not killed here.
     """
     rng = random.Random(5)
+    chaos.succeed(world.deliver("a", world.source("first", chaos.SMALL)))
     count = 60 if soak else 6
     numbers = [*range(1, 25)] * 3 if soak else [1, *rng.sample(range(2, 25), count - 1)]
     for number, part in enumerate(numbers[:count]):
