@@ -162,7 +162,6 @@ def test_a_new_version_is_tagged_anew(s3_env: S3, run: Callable[..., Report]) ->
         assert tags_of(s3_env, "in/a.jsonl") == TAGGED
 
 
-@pytest.mark.xfail(strict=True, reason="after.py: put_object_tagging replaces all tags there are")
 def test_the_tags_of_others_stay(s3_env: S3, run: Callable[..., Report]) -> None:
     """Rules of retention and of access go by them."""
     s3_env.put("in/a.jsonl", events("a"))
@@ -338,9 +337,6 @@ def test_an_object_that_was_replaced_stays(
     assert below(s3_env, "in") == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="after.py: _move_file moves what is there now, delivered or not"
-)
 def test_a_file_that_was_replaced_stays(
     settled: Callable[[str, bytes], Path],
     run: Callable[..., Report],
@@ -459,9 +455,6 @@ def test_sources_are_not_moved_where_they_are_found(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="after.py: check() knows no glob but a whole `*`, and no file://"
-)
 @pytest.mark.parametrize(
     ("source", "target"),
     [

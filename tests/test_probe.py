@@ -262,12 +262,6 @@ def test_a_storage_class_is_proven(s3: S3, siem: Callable[..., Report], name: st
     assert len(below(s3, "_cefline/out/probes")) == 1
 
 
-UNPROVEN = pytest.mark.xfail(
-    strict=True, reason="deliver/probe.py: a probe that failed is taken for a proof by the next run"
-)
-
-
-@UNPROVEN
 @pytest.mark.parametrize(
     ("settings", "method", "fake"),
     [
@@ -295,7 +289,6 @@ def test_a_proof_that_failed_is_asked_for_again(
         assert siem("a", settings).exit_code == 0
 
 
-@UNPROVEN
 def test_a_proof_that_was_killed_is_no_proof(siem: Callable[..., Report]) -> None:
     """The run ended between the object and the look at it."""
 

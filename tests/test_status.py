@@ -245,7 +245,6 @@ def test_a_source_that_failed_is_failed(site: Site, content: bytes) -> None:
         assert site.states() == [("done", delivery)]
 
 
-@pytest.mark.xfail(strict=True, reason="status.py: does not note which failed deliveries it told")
 @pytest.mark.parametrize("again", ["settings", "name"])
 def test_a_failed_delivery_is_told_once(site: Site, again: str) -> None:
     """Of whatever name its bytes are, and however often they were tried."""
@@ -621,9 +620,6 @@ def test_a_run_that_is_about_to_take_its_turn_stops(
     assert site.is_sound()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="delivery.py: abandon() looks for an open turn once, before it says so"
-)
 def test_a_turn_that_is_taken_meanwhile_is_closed_as_well(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,13 +192,6 @@ def call(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Callable[..., R
     signal.signal(signal.SIGTERM, handler)
 
 
-NO_TABLE = pytest.mark.xfail(
-    strict=True,
-    raises=TypeError,
-    reason="verify/findings.py: lines() formats None where nothing was compared",
-)
-
-
 def events(name: str, /, count: int = 9, **values: object) -> bytes:
     """Return events of two evidences, in turn."""
     rows = ({"msg": f"{name}{n}", "evidence_id": 1 + n % 2, **values} for n in range(count))
@@ -597,7 +590,6 @@ def day(offset: int) -> str:
     return (datetime.now(UTC) + timedelta(days=offset)).strftime("%Y%m%d")
 
 
-@NO_TABLE
 def test_what_was_removed_before_a_day_is_no_fault(
     either: Site, call: Callable[..., Result]
 ) -> None:
@@ -614,7 +606,6 @@ def test_what_was_removed_before_a_day_is_no_fault(
     assert call("verify", either.dest, "--removed-before", day(-1)).code == 1
 
 
-@NO_TABLE
 def test_what_is_removed_hides_no_fault(site: Site, call: Callable[..., Result]) -> None:
     """Another part of the same delivery is damaged."""
     delivery = site.one("a.jsonl", events("a"))
@@ -818,7 +809,6 @@ def test_columns_named_as_the_header_are_verified(site: Site, name: str) -> None
 # The source.
 
 
-@NO_TABLE
 def test_a_source_that_is_gone_is_said(site: Site, call: Callable[..., Result]) -> None:
     """That is no fault: sources are removed. What was delivered is read back all the same."""
     delivery = site.one("a.jsonl", events("a"))
@@ -830,7 +820,6 @@ def test_a_source_that_is_gone_is_said(site: Site, call: Callable[..., Result]) 
     assert "source not at hand" in result.out
 
 
-@NO_TABLE
 def test_a_source_that_was_moved_is_named(site: Site, call: Callable[..., Result]) -> None:
     """With its delivery; elsewhere it is what it was, or it is not."""
     delivery = site.one("a.jsonl", events("a"))
@@ -889,7 +878,6 @@ def test_nothing_is_left_in_staging(site: Site, staging_root: Path) -> None:
 # One delivery, JSON, and what people see.
 
 
-@NO_TABLE
 def test_one_delivery_is_asked_for(site: Site, call: Callable[..., Result]) -> None:
     """Others, and what no delivery knows, are left out."""
     one, other = (site.one(f"{n}.jsonl", events(n)) for n in "ab")
@@ -943,7 +931,6 @@ def test_the_json_has_a_line_for_each_delivery(either: Site, call: Callable[...,
     }
 
 
-@NO_TABLE
 def test_people_see_a_table(site: Site, call: Callable[..., Result]) -> None:
     """A line for each delivery, below it what is wrong, and a line at the end."""
     one, other = (site.one(f"{n}.jsonl", events(n)) for n in "ab")
@@ -958,7 +945,6 @@ def test_people_see_a_table(site: Site, call: Callable[..., Result]) -> None:
     assert lines[-1] == "2 deliveries, NOT all right"
 
 
-@NO_TABLE
 def test_hostile_names_can_t_steer_a_terminal(site: Site, call: Callable[..., Result]) -> None:
     """Those of sources and of objects: they are shown as escapes, in JSON as well."""
     site.one("a\x1b[31m\n\u202e.jsonl", events("a"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from cefline import s3
 from cefline.errors import CeflineError, ConfigError, of_system
+from cefline.sources import Local, check_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +35,19 @@ def check(config: Config) -> None:
         raise ConfigError("after = move says not where to", hint="Set after_to: a folder or s3://")
     target = _absolute(config.after_to)
     for name in config.sources:
-        scanned = _absolute(name).partition("*")[0].rstrip("/")
-        if f"{target}/".startswith(f"{scanned}/"):
+        if f"{target}/".startswith(f"{_scanned(name)}/"):
             message = f"after_to {config.after_to} lies below the source {name}"
             raise ConfigError(message, hint="Expected a place that is not searched for sources")
+    if f"{target}/".startswith(f"{_absolute(str(config.dest))}/"):
+        message = f"after_to {config.after_to} lies below the destination {config.dest}"
+        raise ConfigError(message, hint="Expected a place that the SIEM does not read")
+
+
+def _scanned(name: str) -> str:
+    """Return the folder or prefix below which a source's name finds files."""
+    given = name.removeprefix("file://")
+    fixed = re.split(r"[*?\[]", given)[0]
+    return _absolute(fixed if fixed == given else fixed.rpartition("/")[0] or ".").rstrip("/")
 
 
 def apply(source: Source, config: Config, connect: Callable[[], s3.Client]) -> None:
@@ -50,12 +61,17 @@ def apply(source: Source, config: Config, connect: Callable[[], s3.Client]) -> N
         if not on_s3:
             message = f"{source.url} is a local file: it can't be tagged"
             raise ConfigError(message, hint="after = move, or none")
-        tagged = {"TagSet": [TAG]}
-        s3.call(connect(), "put_object_tagging", source.url, Tagging=tagged)
+        _tag(source, connect())
     elif on_s3:
         _move_object(source, _target(source, config), connect())
     else:
         _move_file(source, Path(_target(source, config)))
+
+
+def _tag(source: Source, client: s3.Client) -> None:
+    there = s3.call(client, "get_object_tagging", source.url)["TagSet"]
+    tags = [*(tag for tag in there if tag["Key"] != TAG["Key"]), TAG]
+    s3.call(client, "put_object_tagging", source.url, Tagging={"TagSet": tags})
 
 
 def _target(source: Source, config: Config) -> str:
@@ -85,6 +101,7 @@ def _move_file(source: Source, target: Path) -> None:
     if str(target).startswith("s3:"):
         message = f"{source.url} can't be moved to {target}"
         raise ConfigError(message, hint="after_to of local sources is a folder")
+    check_unchanged(Local(source, source.local_path, ""))  # else the next run delivers what it is
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(source.local_path, target)

@@ -76,6 +76,7 @@ def status(config: Config) -> Iterator[Status]:
     for one in known:
         if one.outcome == "failed" and one.delivery not in told:
             yield Status("failed", one.delivery)
+            told.add(one.delivery)
 
 
 def abandon(config: Config, delivery: str) -> list[str]:

@@ -157,7 +157,10 @@ def _own_turn(
         if turn is not None and (turn.delivery, turn.segment) == (delivery, number):
             # Only now: what was done or closed under an earlier turn was said before this one
             # could be taken. Asked before, another run may do it in between.
-            return turn
+            if not plans.is_abandoned(state, delivery):
+                return turn
+            abandon(delivery, places)  # whoever began it may have been killed
+            return None
         turn = turns.take(plan, state, dest, floor)
         floor = turn.number - 1
         if turn.delivery != delivery:
@@ -187,11 +190,11 @@ def abandon(delivery: str, places: tuple[Store, Store]) -> list[dict[str, Any]]:
         The manifest's entries of the parts that are out.
     """
     _, state = places
+    plans.mark_abandoned(state, delivery)  # a run that takes the turn from here on meets it
     made = plans.segments(state, delivery)
     turn = turns.last(state)
     if turn is not None and turn.delivery == delivery and turns.is_open(state, turn):
         fence(made[turn.segment - 1], turn, places)
     entries = earlier(delivery, len(made) + 1, places)
-    plans.mark_abandoned(state, delivery)
     plans.make_manifest(state, {**made[-1], "parts": entries, "abandoned": True})
     return entries

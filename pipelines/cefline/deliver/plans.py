@@ -59,6 +59,11 @@ def abandoned(state: Store) -> list[str]:
     return [key[10:] for key, _ in state.list("abandoned/")]
 
 
+def is_abandoned(state: Store, delivery: str) -> bool:
+    """Whether a delivery was closed as it was, or is about to be."""
+    return state.exists(f"abandoned/{delivery}")
+
+
 def mark_abandoned(state: Store, delivery: str) -> None:
     """Note that a delivery was closed as it was."""
     states.create(state, f"abandoned/{delivery}", {})

@@ -62,8 +62,9 @@ class Verified:
 
     def lines(self) -> Iterator[str]:
         """Yield it for people, line by line."""
-        compared = f"{self.compared:,} compared"
-        if self.compared is None:
+        if self.compared is not None:
+            compared = f"{self.compared:,} compared"
+        else:
             compared = "not compared" if self.findings else "source not at hand"
         verdict = "ok" if self.is_right else "WRONG"
         name = printable(f"{self.delivery or 'destination'}  {self.source}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cefline import s3
 from cefline.deliver import plans, staging, turns
 from cefline.deliver.publish import folder_of, key_of
-from cefline.errors import CeflineError, UsageError
+from cefline.errors import CeflineError, SourceError, UsageError
 from cefline.places import stores
 from cefline.sources import fetch, find
 from cefline.verify.events import compare
@@ -92,7 +92,10 @@ def _one(
             what = "its content is no longer what was delivered"
             found.findings.append(Finding("source", url, what))
             return found
-        compare(manifest, local, own, dest, found)
+        try:
+            compare(manifest, local, own, dest, found)
+        except SourceError as err:
+            found.findings.append(Finding("source", url, f"it can't be read any more: {err}"))
     return found
 
 
