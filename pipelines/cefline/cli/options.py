@@ -38,6 +38,7 @@ SETTINGS = {
     "unknown": "Columns that no field takes: drop, carry or fail.  [default: drop]",
     "lists": "Form of lists and objects: python, as in the standard, or json.  [default: python]",
     "staging": "Where sources are converted.  [default: a private folder in /var/tmp]",
+    "staging_max": "Bytes that a source may take there.  [default: all there are]",
     "settle": "Files found in folders must be untouched so long.  [default: 60s]",
     "turn_timeout": "Take over from a run without progress after this.  [default: 10m]",
     "pace": "Wait between two parts.  [default: 0s]",
