@@ -110,6 +110,7 @@ def deliver(
             raise FencedError(message, hint="Run again: what is left goes out in another segment")
         try:
             published = publish(plan, parts, turn, places, pace=how.pace, assume=how.assume)
+            _check_own(turn, state)
         except FencedError:
             fence(plan, turn, places, how.assume)  # whoever began it may have been killed
             raise
@@ -120,6 +121,17 @@ def deliver(
     if turn is not None:
         turns.close(state, turn, len(published))
     return Done(turn, published, entries, removed)
+
+
+def _check_own(turn: Turn, state: Store) -> None:
+    """Make sure that nobody closed a turn: a reader may have removed what stood in the way.
+
+    Raises:
+        FencedError: it was.
+    """
+    if plans.fenced(state, turn.delivery, turn.segment):
+        message = f"{turn} was closed by another run, since it made no progress"
+        raise FencedError(message, hint="Run again: what is left goes out under a later turn")
 
 
 def _plan(

@@ -206,7 +206,10 @@ def fence(
     stops. Doing it again, or side by side, comes to the same.
     """
     dest, state = places
+    closed = plans.fenced(state, turn.delivery, turn.segment)
     count, begun = len(plan["parts"]), turns.intended(state, turn)
+    if closed is not None:  # by a run that was killed before it closed the turn
+        return _close(plan, turn, int(closed["published"]), state)
     published = count
     for number in range(max(begun, 1), count + 1):
         key = key_of(plan, turn, number)
@@ -225,6 +228,18 @@ def fence(
             break
     told = {"turn": turn.number, "stamp": turn.stamp, "published": published}
     plans.mark_fenced(state, turn.delivery, turn.segment, told)
+    return _close(plan, turn, published, state)
+
+
+def _close(plan: Mapping[str, Any], turn: Turn, published: int, state: Store) -> int:
+    """Close a turn whose segment is marked as closed; return how many of its parts are out.
+
+    A reader may remove the part of no events, so a holder that comes back must find the part after
+    it begun by another. Only now: who finds that and no mark takes the part before it for one that
+    was out.
+    """
+    if published + 2 <= len(plan["parts"]):
+        turns.intend(state, turn, published + 2)
     turns.close(state, turn, published)
     return published
 
