@@ -46,7 +46,7 @@ test: setup ## run the tests that are quick
 	$(PYTEST) -n auto
 
 slow: setup ## run the slow tests, at their short length
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow -n auto
 
 soak: setup ## run the slow tests at full length
 	CEFLINE_SOAK=1 $(PYTEST) -m slow --timeout=3600

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from cefline.report import Report
 
 PART_SIZE = 2_000
+BIG = 40
 PARTS = 20
 """A timeline of `BIG` events has at least so many parts of that size."""
-BIG = 100
 SMALL = 12
 RUN_SECONDS = 0.8
 """So long a delivery takes, about."""
