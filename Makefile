@@ -46,7 +46,7 @@ test: setup ## run the tests that are quick
 	$(PYTEST) -n auto
 
 slow: setup ## run the slow tests, at their short length
-	$(PYTEST) -m slow -n auto
+	$(PYTEST) -m slow -n auto --timeout=1200
 
 soak: setup ## run the slow tests at full length
 	CEFLINE_SOAK=1 $(PYTEST) -m slow --timeout=3600

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cefline.report import Report
 
 PART_SIZE = 2_000
-BIG = 40
+BIG = 42
 PARTS = 20
 """A timeline of `BIG` events has at least so many parts of that size."""
 SMALL = 12

@@ -123,7 +123,7 @@ def test_a_run_killed_as_it_cleans_up_leaves_no_staging_to_the_next(
 KINDS: dict[str, dict[str, object]] = {
     "s3 by evidence": {},
     "s3 in one": {"partition_by": ()},
-    "s3 hive": {"partition_by": ("source",), "hive": True, "part_size": 2600},
+    "s3 hive": {"partition_by": ("source",), "hive": True, "part_size": 2000},
     "local": {},
 }
 """Four deliveries: each is delivered again and again, from other sources of its kind."""
