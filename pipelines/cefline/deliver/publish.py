@@ -175,6 +175,8 @@ def _was_freed(
     before = key_of(plan, turn, number - 1) if number > 1 else _last_key_before(turn, state)
     if not before or dest.exists(before):
         return False
+    if plans.is_done(state, turn.delivery):  # by a run beside this one: it was put out
+        return True
     message = f"{dest.url}/{key_of(plan, turn, number)} may have been delivered and removed: "
     message += "a run was killed as it put it out, and the part before it was removed since"
     hint = "If the SIEM has its events, run with --assume-delivered, else with --assume-lost"
