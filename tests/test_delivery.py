@@ -13,8 +13,9 @@ import pytest
 
 from cefline.deliver import plans, turns
 from cefline.deliver.delivery import Done, How, deliver
+from cefline.deliver.fences import fence
 from cefline.deliver.patience import Patience
-from cefline.deliver.publish import FencedError, fence, is_fence
+from cefline.deliver.publish import FencedError, is_fence
 from cefline.deliver.store import LocalStore, Store
 from cefline.errors import DeliveryError
 from tests.parts import (

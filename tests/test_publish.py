@@ -16,10 +16,11 @@ import pyarrow as pa
 import pytest
 
 from cefline.deliver import plans, publish, turns
+from cefline.deliver.fences import fence
 from cefline.deliver.publish import FencedError
 from cefline.deliver.store import LocalStore, Store
 from cefline.errors import CeflineError, DeliveryError
-from cefline.pack import compressed
+from cefline.pack import compressed, text_of
 from tests.parts import (
     SETTINGS,
     TEXT,
@@ -65,7 +66,7 @@ class Case:
     @property
     def texts(self) -> list[bytes]:
         """Return what the parts hold."""
-        return [publish.text_of(part.path.read_bytes()) for part in self.parts]
+        return [text_of(part.path.read_bytes()) for part in self.parts]
 
     def publish(self, *, pace: float = 0.0, assume: Assume | None = None) -> list[Published]:
         """Put the parts out."""
@@ -75,7 +76,7 @@ class Case:
 
     def fence(self, assume: Assume | None = None) -> int:
         """Close the turn."""
-        return publish.fence(self.plan, self.turn, self.places, assume)
+        return fence(self.plan, self.turn, self.places, assume)
 
     def key(self, number: int) -> str:
         """Return the key of a part."""
@@ -174,7 +175,7 @@ def test_publishing_again_changes_nothing(either: Callable[..., Case], *, releve
     first = one.publish()
     if relevelled:
         for part in one.parts:
-            part.path.write_bytes(gzip.compress(publish.text_of(part.path.read_bytes()), 1))
+            part.path.write_bytes(gzip.compress(text_of(part.path.read_bytes()), 1))
     before = [one.dest.read(key) for key in one.listed()]
     assert one.publish() == first
     assert [one.dest.read(key) for key in one.listed()] == before
@@ -412,7 +413,7 @@ def test_a_turn_is_closed_after_its_last_part(
 
 
 def lines_of_bodies(bodies: list[bytes]) -> bytes:
-    return b"".join(map(publish.text_of, bodies))
+    return b"".join(map(text_of, bodies))
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -609,7 +610,7 @@ def test_a_listing_tells_what_a_reader_has_removed(tmp_path: Path) -> None:
 def test_the_text_of_an_object_comes_back(compression: Compression, text: bytes) -> None:
     """However it is compressed; only one without text is a fence."""
     body = compressed(text, compression)
-    assert publish.text_of(body) == text
+    assert text_of(body) == text
     assert publish.is_fence(body) is (text == b"")
 
 
@@ -628,7 +629,7 @@ def test_the_text_of_an_object_comes_back(compression: Compression, text: bytes)
 def test_a_damaged_object_has_no_text(body: bytes) -> None:
     """What is cut off or followed by more is no part, though its text may seem whole."""
     with pytest.raises((zlib.error, pa.ArrowException, OSError)):
-        publish.text_of(body)
+        text_of(body)
 
 
 def test_keys_rise_over_parts_turns_and_partitions(tmp_path: Path) -> None:

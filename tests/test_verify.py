@@ -17,9 +17,9 @@ import pytest
 
 from cefline import cli
 from cefline.config import Config
-from cefline.deliver.publish import is_fence, text_of
+from cefline.deliver.publish import is_fence
 from cefline.job import export
-from cefline.pack import compressed
+from cefline.pack import compressed, text_of
 from cefline.verify.run import verify
 from cefline_schemas.timeline import FIELDS
 from tests import sample

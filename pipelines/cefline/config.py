@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from cefline import __version__, values
 from cefline.errors import ConfigError, DeliveryError
 from cefline.s3 import S3Settings
+from cefline.values import PARSERS
 from cefline_schemas.cef import SEVERITY, Device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from cefline.after import After
@@ -156,14 +157,14 @@ def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) ->
     layers = [*_file_values(file), *_env_values(env)]
     layers += [(name, value, f"--{name.replace('_', '-')}") for name, value in flags.items()]
     given: dict[str, Any] = {}
-    origins = dict.fromkeys(_PARSERS, "default")
+    origins = dict.fromkeys(PARSERS, "default")
     problems = []
     for name, value, origin in layers:
-        if name not in _PARSERS:
+        if name not in PARSERS:
             problems.append(f"{origin}: {_unknown(name)}")
             continue
         try:
-            given[name], origins[name] = _PARSERS[name](value), origin
+            given[name], origins[name] = PARSERS[name](value), origin
         except (TypeError, ValueError) as err:
             problems.append(f"{origin}: {name} = {_shown(name, value)}: {err}")
     problems += _contradictions(given)
@@ -176,7 +177,7 @@ def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) ->
 
 def shown(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Yield name, value and origin of every setting that is in force; secrets are masked."""
-    for name in _PARSERS:
+    for name in PARSERS:
         if name in {"bucket", "folder"}:  # what they say is in dest
             continue
         table, _, inner = name.rpartition(".")
@@ -212,64 +213,6 @@ def default_state(dest: str) -> str:
     return f"{scheme}{parent}/_cefline/{name}"
 
 
-_PARSERS: dict[str, Callable[[object], Any]] = {
-    "enabled": values.truth,
-    "sources": values.names,
-    "dest": values.place,
-    "bucket": values.text,
-    "folder": values.text,
-    "state": values.place,
-    "profile": values.choice("cado"),
-    "partition_by": values.partitions,
-    "hive": values.truth,
-    "part_size": values.size,
-    "compression": values.choice("gzip", "zstd", "none"),
-    "compression_level": values.count(0, 3),
-    "max_rejects": values.max_rejects,
-    "max_partitions": values.count(1),
-    "max_event": values.size,
-    "max_expansion": values.count(1),
-    "events_key": values.text,
-    "unknown": values.choice("drop", "carry", "fail"),
-    "lists": values.choice("python", "json"),
-    "accept_truncated": values.truth,
-    "allowed_sources": values.names,
-    "subseconds": values.truth,
-    "time_unit": values.choice("s", "ms", "us", "ns"),
-    "timezone": values.timezone,
-    "threads": values.count(1, 256),
-    "staging": values.text,
-    "staging_max": values.size,
-    "settle": values.wait,
-    "turn_timeout": values.wait,
-    "pace": values.wait,
-    "known": values.choice("deliver", "refuse"),
-    "evidence_id": values.count(0),
-    "redeliver": values.token,
-    "retry_failed": values.truth,
-    "assume": values.choice("delivered", "lost"),
-    "adopt": values.truth,
-    "after": values.choice("none", "tag", "move"),
-    "after_to": values.place,
-    "severity": values.severity,
-    **{f"header.{f.name}": values.text for f in fields(Device)},
-    "s3.endpoint": values.endpoint,
-    "s3.profile": values.text,
-    "s3.region": values.text,
-    "s3.sse": values.choice("AES256", "aws:kms", "aws:kms:dsse"),
-    "s3.sse_kms_key_id": values.text,
-    "s3.acl": values.text,
-    "s3.storage_class": values.text,
-    "s3.tags": values.text,
-    "s3.connect_timeout": values.seconds,
-    "s3.read_timeout": values.seconds,
-    "s3.attempts": values.count(1, 20),
-    "s3.deadline": values.seconds,
-    "s3.allow_http": values.truth,
-}
-"""Every setting by its full name, and what reads its value."""
-
-
 def _file_values(file: Path | None) -> Iterator[tuple[str, object, str]]:
     if file is None:
         return
@@ -301,7 +244,7 @@ def _env_values(env: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
 
 
 def _unknown(name: str) -> str:
-    near = get_close_matches(name, _PARSERS, 1)
+    near = get_close_matches(name, PARSERS, 1)
     return f"there is no setting {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 

@@ -17,19 +17,19 @@ from cefline import __version__
 from cefline.convert import Converted, convert, converter, in_order, limits
 from cefline.counts import Tally
 from cefline.deliver import plans, rejects, staging, turns
-from cefline.deliver.delivery import Delivery, Done, How, deliver
+from cefline.deliver.delivery import Delivery, How, deliver
+from cefline.deliver.fences import fence
 from cefline.deliver.patience import Patience
-from cefline.deliver.publish import FencedError, fence
-from cefline.deliver.seen import Seen, remember
+from cefline.deliver.publish import FencedError
 from cefline.deliver.stage import check_space, stage
 from cefline.errors import (
     CeflineError,
     DeliveryError,
     SourceError,
     TooManyRejectsError,
-    UsageError,
     of_system,
 )
+from cefline.memory import known, remember_delivery, remember_failure, with_evidence
 from cefline.pack import TEXT_FORMAT, pack
 from cefline.places import found
 from cefline.progress import Silent
@@ -116,13 +116,13 @@ def _deliver(source: Source, run: Run, folder: Path, expected: str) -> SourceRep
         raise SourceError(message, hint="The rest of it goes out when its content is back")
     for _ in range(_SEGMENTS):
         if plans.is_done(run.state, delivery):
-            return _known(source, delivery, run)
+            return known(source, delivery, run)
         try:
             return _segment(local, delivery, run, folder)
         except FencedError as err:
             log.warning("%s", err)
         except SourceError as err:
-            _remember_failure(source, delivery, err, run)
+            remember_failure(source, delivery, err, run)
             raise
     message = f"{source.url} was taken out of this run's hands {_SEGMENTS} times"
     raise DeliveryError(message, hint="Are turn_timeout and the clocks right on all hosts?")
@@ -173,12 +173,12 @@ def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceRepor
     report = replace(ready.report, notes=notes)
     error = report.error or refusal(report.tally, config.max_rejects)
     if error is not None:
-        _remember_failure(local.source, delivery, error, run)
+        remember_failure(local.source, delivery, error, run)
         return replace(report, outcome="failed", error=error.about(local.source.url))
     if run.dry_run:
         return replace(report, parts=tuple(_would_be(part, run) for part in ready.parts))
     if segment.number == 1:
-        report = _with_evidence(report, run)
+        report = with_evidence(report, run)
     return _publish(work, _Ready(ready.parts, report), run)
 
 
@@ -255,24 +255,6 @@ def _would_be(part: Staged, run: Run) -> PartReport:
     return PartReport(url, part.events, part.text_bytes, part.path.stat().st_size)
 
 
-def _with_evidence(report: SourceReport, run: Run) -> SourceReport:
-    """Say loudly which evidences of a delivery came before.
-
-    Raises:
-        DeliveryError: they may not come again.
-    """
-    ids = sorted(report.tally.evidence)
-    before = plans.other_deliveries(run.state, report.delivery, ids)
-    if before:
-        listed = ", ".join(f"{number} (delivery {other})" for number, other in before.items())
-        note = f"evidence that was delivered before from other content: {listed}"
-        if run.config.known == "refuse":
-            raise DeliveryError(note, hint="--known deliver delivers it all the same")
-        log.warning("%s: %s", report.url, note)
-        report = replace(report, notes=(*report.notes, note))
-    return report
-
-
 def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
     source, config, report = work.local.source, work.config, ready.report
     about = {"url": source.url, "size": source.size, "version": source.version}
@@ -288,8 +270,8 @@ def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
         how=How(config.pace, config.assume, run.floor),
     )
     if done is None:
-        return _known(source, work.delivery, run)
-    _remember(source, report, done, run)
+        return known(source, work.delivery, run)
+    remember_delivery(source, report, done, run)
     if not done.entries:
         log.warning("%s holds no events", source.url)
     parts = (PartReport(p.url, p.events, p.text_bytes, p.stored_bytes) for p in done.published)
@@ -310,46 +292,3 @@ def _rescue(turn: Turn, run: Run) -> None:
     if turns.is_open(run.state, turn):
         published = fence(plan, turn, (run.dest, run.state), config.assume)
         log.warning("%s was closed after %d of its parts", turn, published)
-
-
-def _known(source: Source, delivery: str, run: Run) -> SourceReport:
-    """Return the report of a source whose bytes were delivered before, under whatever name.
-
-    Raises:
-        UsageError: they may be another evidence's: nothing in them tells.
-    """
-    manifest = plans.manifest(run.state, delivery)
-    url, notes = manifest["source"]["url"], list[str]()
-    if url != source.url:
-        notes.append(f"the same bytes were delivered as {url}")
-        if not manifest.get("evidence"):
-            message = (
-                f"{source.url} has the same bytes as {url}, which was delivered, and no event "
-            )
-            message += "says of which evidence it is"
-            hint = "--evidence-id delivers it as another evidence, --redeliver TOKEN once more"
-            raise UsageError(message, hint=hint)
-    if manifest.get("abandoned"):
-        notes.append("its delivery was abandoned")
-    if not run.dry_run:
-        seen = Seen(source.key(run.config.variant()), delivery, "known")
-        remember(run.state, seen, {"url": source.url})
-    return SourceReport(source.url, "known", delivery=delivery, notes=tuple(notes))
-
-
-def _remember(source: Source, report: SourceReport, done: Done, run: Run) -> None:
-    stored = sum(entry["stored_bytes"] for entry in done.entries)
-    turn = (done.turn.number, done.turn.stamp) if done.turn else (0, "")
-    tally = report.tally
-    numbers = (turn[0], tally.delivered, tally.rejected, len(done.entries), stored)
-    key = source.key(run.config.variant())
-    seen = Seen(key, report.delivery, "done", numbers=numbers, stamp=turn[1])
-    remember(run.state, seen, {"url": source.url})
-
-
-def _remember_failure(source: Source, delivery: str, err: CeflineError, run: Run) -> None:
-    if run.dry_run:
-        return
-    seen = Seen(source.key(run.config.variant()), delivery, "failed", numbers=(err.exit_code,))
-    seen = replace(seen, stamp=run.config.judgement())
-    remember(run.state, seen, {"url": source.url, "error": str(err.about(source.url))})

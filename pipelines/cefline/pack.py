@@ -5,6 +5,7 @@ Parts are cut greedily by line bytes in row order, so batches, slices and thread
 
 import hashlib
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
@@ -160,3 +161,26 @@ def compressed(text: bytes, compression: Compression) -> bytes:
             stream.write(text)
         return bytes(sink.getvalue())
     return text
+
+
+def text_of(body: bytes) -> bytes:
+    """Return the text of an object, whichever way it is compressed.
+
+    Raises:
+        zlib.error, ArrowException, OSError: it is damaged, or more follows it.
+    """
+    if body.startswith(b"\x1f\x8b"):
+        stream = zlib.decompressobj(wbits=31)
+        text = stream.decompress(body) + stream.flush()
+        if not stream.eof or stream.unused_data:
+            message = "the gzip member is cut off, or more follows it"
+            raise zlib.error(message)
+        return text
+    if body.startswith(b"\x28\xb5\x2f\xfd"):
+        with pa.CompressedInputStream(pa.BufferReader(body), "zstd") as stream:
+            return bytes(stream.read())
+    return body
+
+
+BROKEN = (zlib.error, pa.ArrowException, OSError)
+"""What `text_of` raises."""

@@ -5,9 +5,11 @@ Each function raises ValueError with what was expected.
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from cefline_schemas.cef import Device
 from cefline_schemas.timeline import BY_NAME
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -182,3 +184,61 @@ def _expected(what: str) -> str:
 def _nearest(name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, 1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+PARSERS: dict[str, Callable[[object], object]] = {
+    "enabled": truth,
+    "sources": names,
+    "dest": place,
+    "bucket": text,
+    "folder": text,
+    "state": place,
+    "profile": choice("cado"),
+    "partition_by": partitions,
+    "hive": truth,
+    "part_size": size,
+    "compression": choice("gzip", "zstd", "none"),
+    "compression_level": count(0, 3),
+    "max_rejects": max_rejects,
+    "max_partitions": count(1),
+    "max_event": size,
+    "max_expansion": count(1),
+    "events_key": text,
+    "unknown": choice("drop", "carry", "fail"),
+    "lists": choice("python", "json"),
+    "accept_truncated": truth,
+    "allowed_sources": names,
+    "subseconds": truth,
+    "time_unit": choice("s", "ms", "us", "ns"),
+    "timezone": timezone,
+    "threads": count(1, 256),
+    "staging": text,
+    "staging_max": size,
+    "settle": wait,
+    "turn_timeout": wait,
+    "pace": wait,
+    "known": choice("deliver", "refuse"),
+    "evidence_id": count(0),
+    "redeliver": token,
+    "retry_failed": truth,
+    "assume": choice("delivered", "lost"),
+    "adopt": truth,
+    "after": choice("none", "tag", "move"),
+    "after_to": place,
+    "severity": severity,
+    **{f"header.{f.name}": text for f in fields(Device)},
+    "s3.endpoint": endpoint,
+    "s3.profile": text,
+    "s3.region": text,
+    "s3.sse": choice("AES256", "aws:kms", "aws:kms:dsse"),
+    "s3.sse_kms_key_id": text,
+    "s3.acl": text,
+    "s3.storage_class": text,
+    "s3.tags": text,
+    "s3.connect_timeout": seconds,
+    "s3.read_timeout": seconds,
+    "s3.attempts": count(1, 20),
+    "s3.deadline": seconds,
+    "s3.allow_http": truth,
+}
+"""Every setting by its full name, and what reads its value."""

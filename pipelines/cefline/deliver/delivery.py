@@ -6,13 +6,14 @@ from typing import Any
 
 from cefline import keys
 from cefline.deliver import plans, turns
+from cefline.deliver.fences import fence
 from cefline.deliver.plans import Segment
 from cefline.deliver.publish import (
     Assume,
     FencedError,
     Published,
     check_listing,
-    fence,
+    fenced_error,
     planned,
     publish,
     read_back,
@@ -130,8 +131,7 @@ def _check_own(turn: Turn, state: Store) -> None:
         FencedError: it was.
     """
     if plans.fenced(state, turn.delivery, turn.segment):
-        message = f"{turn} was closed by another run, since it made no progress"
-        raise FencedError(message, hint="Run again: what is left goes out under a later turn")
+        raise fenced_error(turn)
 
 
 def _plan(

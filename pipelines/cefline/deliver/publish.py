@@ -2,12 +2,9 @@
 
 import hashlib
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import pyarrow as pa
 
 from cefline import keys
 from cefline.deliver import plans, turns
@@ -15,13 +12,10 @@ from cefline.deliver.staging import Staged
 from cefline.deliver.store import Store
 from cefline.deliver.turns import Turn
 from cefline.errors import DeliveryError, TryAgainError
-from cefline.pack import CONTENT_TYPE, SUFFIX, Compression, compressed
+from cefline.pack import BROKEN, CONTENT_TYPE, SUFFIX, Compression, text_of
 
 Assume = Literal["delivered", "lost"]
 """What to think of a part that may have been put out and removed again by a reader."""
-
-
-_BROKEN = (zlib.error, pa.ArrowException, OSError)
 
 
 class FencedError(TryAgainError):
@@ -63,7 +57,7 @@ def planned(part: Staged) -> dict[str, Any]:
 def key_of(plan: Mapping[str, Any], turn: Turn, number: int) -> str:
     """Return the key of a part of a plan, numbered from 1."""
     settings = plan["settings"]
-    folder, suffix = plan["parts"][number - 1]["partition"], SUFFIX[_compression(plan)]
+    folder, suffix = plan["parts"][number - 1]["partition"], SUFFIX[compression_of(plan)]
     return keys.part(turn.stamp, turn.number, folder, number, suffix, hive=settings["hive"])
 
 
@@ -134,7 +128,7 @@ class _Part:
 def _put(part: _Part, dest: Store) -> Published:
     body = part.staged.path.read_bytes()
     said = _metadata(part.plan, part.turn, part.number)
-    if not dest.create(part.key, body, CONTENT_TYPE[_compression(part.plan)], said):
+    if not dest.create(part.key, body, CONTENT_TYPE[compression_of(part.plan)], said):
         body = _ours(part.plan, part.turn, part.number, dest)
     return part.published(dest, len(body), hashlib.sha256(body).hexdigest())
 
@@ -145,16 +139,16 @@ def _go_on(part: _Part, dest: Store, state: Store, assume: Assume | None) -> Pub
         body = _ours(part.plan, part.turn, part.number, dest)
         return part.published(dest, len(body), hashlib.sha256(body).hexdigest())
     if plans.fenced(state, part.turn.delivery, part.turn.segment):
-        raise _fenced(part.turn)
+        raise fenced_error(part.turn)
     was_out = part.number < turns.intended(state, part.turn)
     if was_out and dest.exists(part.key):  # a run beside this one has just put it out
         return _go_on(part, dest, state, assume)
-    if was_out or _was_freed(part.plan, part.turn, part.number, (dest, state), assume):
+    if was_out or was_freed(part.plan, part.turn, part.number, (dest, state), assume):
         return part.published(dest, part.staged.path.stat().st_size, "")
     return _put(part, dest)
 
 
-def _was_freed(
+def was_freed(
     plan: Mapping[str, Any],
     turn: Turn,
     number: int,
@@ -177,8 +171,9 @@ def _was_freed(
         return False
     if plans.is_done(state, turn.delivery):  # by a run beside this one: it was put out
         return True
-    message = f"{dest.url}/{key_of(plan, turn, number)} may have been delivered and removed: "
-    message += "a run was killed as it put it out, and the part before it was removed since"
+    gone = f"{dest.url}/{key_of(plan, turn, number)} may have been delivered and removed"
+    why = "a run was killed as it put it out, and the part before it was removed since"
+    message = f"{gone}: {why}"
     hint = "If the SIEM has its events, run with --assume-delivered, else with --assume-lost"
     raise DeliveryError(message, hint=hint)
 
@@ -199,58 +194,11 @@ def _last_key_before(turn: Turn, state: Store) -> str:
     return ""
 
 
-def fence(
-    plan: Mapping[str, Any], turn: Turn, places: tuple[Store, Store], assume: Assume | None = None
-) -> int:
-    """Close a turn, whose run makes no progress or can't; return how many of its parts are out.
-
-    Its next key is taken by a part of no events, so that a holder that comes back meets it and
-    stops. Doing it again, or side by side, comes to the same.
-    """
-    dest, state = places
-    closed = plans.fenced(state, turn.delivery, turn.segment)
-    count, begun = len(plan["parts"]), turns.intended(state, turn)
-    if closed is not None:  # by a run that was killed before it closed the turn
-        return _close(plan, turn, int(closed["published"]), state)
-    published = count
-    for number in range(max(begun, 1), count + 1):
-        key = key_of(plan, turn, number)
-        exists = dest.exists(key)
-        if number == begun and not exists and _was_freed(plan, turn, number, places, assume):
-            continue
-        if not exists and number < turns.intended(state, turn):  # its holder goes on, and a reader
-            continue
-        if number > begun:  # a holder that comes back finds its next part begun by another
-            turns.intend(state, turn, number)
-        compression = _compression(plan)
-        said = {"cefline-delivery": turn.delivery, "cefline-events": "0"}
-        empty = compressed(b"", compression)
-        if dest.create(key, empty, CONTENT_TYPE[compression], said) or is_fence(dest.read(key)):
-            published = number - 1
-            break
-    told = {"turn": turn.number, "stamp": turn.stamp, "published": published}
-    plans.mark_fenced(state, turn.delivery, turn.segment, told)
-    return _close(plan, turn, published, state)
-
-
-def _close(plan: Mapping[str, Any], turn: Turn, published: int, state: Store) -> int:
-    """Close a turn whose segment is marked as closed; return how many of its parts are out.
-
-    A reader may remove the part of no events, so a holder that comes back must find the part after
-    it begun by another. Only now: who finds that and no mark takes the part before it for one that
-    was out.
-    """
-    if published + 2 <= len(plan["parts"]):
-        turns.intend(state, turn, published + 2)
-    turns.close(state, turn, published)
-    return published
-
-
 def is_fence(body: bytes) -> bool:
     """Whether an object holds no events, and thereby closes its turn."""
     try:
         return len(body) < _FENCE_BYTES and text_of(body) == b""
-    except _BROKEN:
+    except BROKEN:
         return False
 
 
@@ -315,40 +263,23 @@ def _ours(plan: Mapping[str, Any], turn: Turn, number: int, dest: Store) -> byte
     body = dest.read(key)
     try:
         text = text_of(body)
-    except _BROKEN:
+    except BROKEN:
         text = b"?"
     if text == b"":
-        raise _fenced(turn)
+        raise fenced_error(turn)
     if hashlib.sha256(text).hexdigest() != plan["parts"][number - 1]["text_sha256"]:
         message = f"{dest.url}/{key} exists, and its text is not the part's"
         raise DeliveryError(message, hint="Something else writes there; nothing was overwritten")
     return body
 
 
-def _fenced(turn: Turn) -> FencedError:
+def fenced_error(turn: Turn) -> FencedError:
+    """Return the error of a run whose turn was closed by another one."""
     message = f"{turn} was closed by another run, since it made no progress"
     return FencedError(message, hint="Run again: what is left goes out under a later turn")
 
 
-def text_of(body: bytes) -> bytes:
-    """Return the text of an object, whichever way it is compressed.
-
-    Raises:
-        zlib.error, ArrowException, OSError: it is damaged, or more follows it.
-    """
-    if body.startswith(b"\x1f\x8b"):
-        stream = zlib.decompressobj(wbits=31)
-        text = stream.decompress(body) + stream.flush()
-        if not stream.eof or stream.unused_data:
-            message = "the gzip member is cut off, or more follows it"
-            raise zlib.error(message)
-        return text
-    if body.startswith(b"\x28\xb5\x2f\xfd"):
-        with pa.CompressedInputStream(pa.BufferReader(body), "zstd") as stream:
-            return bytes(stream.read())
-    return body
-
-
-def _compression(plan: Mapping[str, Any]) -> Compression:
+def compression_of(plan: Mapping[str, Any]) -> Compression:
+    """Return the compression that a plan's parts have."""
     compression: Compression = plan["settings"]["compression"]
     return compression

@@ -1,21 +1,17 @@
 """The parts of a delivery against its manifest: presence, bytes, text, events, order."""
 
 import hashlib
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
-from cefline.deliver.publish import text_of
 from cefline.deliver.store import Store
 from cefline.errors import CeflineError, SourceError
+from cefline.pack import BROKEN, text_of
 from cefline.parse import parse
 from cefline.verify.findings import Finding, Verdict, Verified
-
-_BROKEN = (zlib.error, pa.ArrowException, OSError)
 
 
 def check_parts(
@@ -68,7 +64,7 @@ def _part(
         text = text_of(body)
     except CeflineError as err:
         return [Finding("missing", key, f"it can't be read: {err}")], 0
-    except _BROKEN as err:
+    except BROKEN as err:
         what = f"{size} bytes of {part['stored_bytes']}: {err}"
         return [Finding(_cut(size, part["stored_bytes"]), key, what)], 0
     digest = hashlib.sha256(text).hexdigest()
