@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests import seaweed
+from tests import commands, seaweed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("CEFLINE_DATA", "CEFLINE_SOAK")
@@ -93,3 +93,11 @@ def s3(s3_server: seaweed.Server, request: pytest.FixtureRequest) -> seaweed.S3:
 def soak() -> bool:
     """Whether long checks run in full: `make soak`."""
     return bool(os.environ.get("CEFLINE_SOAK"))
+
+
+@pytest.fixture
+def command(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> Iterator[Callable[..., commands.Result]]:
+    """Return what calls the command in this process."""
+    yield from commands.calling(capsysbinary)

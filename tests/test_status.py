@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import signal
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -17,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from cefline import cli
 from cefline import s3 as s3_module
 from cefline.config import Config
 from cefline.deliver import plans, turns
@@ -28,10 +25,11 @@ from cefline.job import export
 from cefline.status import Status, abandon, status
 from cefline.values import MaxRejects
 from cefline.verify.run import verify
+from tests.commands import Result
 from tests.parts import KilledError, kill_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from cefline.report import Report, SourceReport
     from tests.seaweed import S3
@@ -118,34 +116,6 @@ def on_s3(tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Site:
     for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
     return Site(tmp_path, s3.url)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a call gave."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def call(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Callable[..., Result]]:
-    """Return what calls the command in this process."""
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def called(*arguments: str) -> Result:
-        capsysbinary.readouterr()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("POLARS_MAX_THREADS", "1")
-            patch.setattr(sys, "argv", ["cefline", *arguments])
-            with pytest.raises(SystemExit) as exited:
-                cli.main()
-        out, err = capsysbinary.readouterr()
-        return Result(int(exited.value.code or 0), out.decode(), err.decode())
-
-    yield called
-    signal.signal(signal.SIGTERM, handler)
 
 
 def events(name: str, count: int = 6, **values: object) -> bytes:
@@ -341,22 +311,22 @@ def test_no_object_is_read_on_s3(on_s3: Site, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_destination_that_nothing_was_delivered_to_has_none(
-    site: Site, call: Callable[..., Result]
+    site: Site, command: Callable[..., Result]
 ) -> None:
     """That is no error."""
-    result = call("status", f"{site.top}/out")
+    result = command("status", f"{site.top}/out")
     assert (result.code, result.out.count("\n")) == (0, 1)
-    assert call("status", f"{site.top}/out", "--json") == Result(0, "", "")
+    assert command("status", f"{site.top}/out", "--json") == Result(0, "", "")
     assert not (site.root / "_cefline").exists()
 
 
-def test_the_table_has_a_line_for_each(site: Site, call: Callable[..., Result]) -> None:
+def test_the_table_has_a_line_for_each(site: Site, command: Callable[..., Result]) -> None:
     """Columns stand below their headings."""
     site.write("a", events("a"))
     site.write("b", events("b"))
     report = site.one("a")
     site.killed("plans/", "b")
-    result = call("status", f"{site.top}/out")
+    result = command("status", f"{site.top}/out")
     assert result.code == 0
     heading, done, begun = result.out.splitlines()
     words = done.split()
@@ -370,13 +340,13 @@ def test_the_table_has_a_line_for_each(site: Site, call: Callable[..., Result]) 
         assert done[end : end + 1] in {" ", ""}
 
 
-def test_the_json_has_a_line_for_each(site: Site, call: Callable[..., Result]) -> None:
+def test_the_json_has_a_line_for_each(site: Site, command: Callable[..., Result]) -> None:
     """With the same numbers; those that are not known are null."""
     site.write("a", events("a") + b"{}\n")
     site.write("b", events("b"))
     report = site.one("a")
     site.killed("plans/", "b")
-    result = call("status", f"{site.top}/out", "--json")
+    result = command("status", f"{site.top}/out", "--json")
     done, begun = (json.loads(line) for line in result.out.splitlines())
     stamp = done.pop("stamp")
     taken = datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%SZ%z")
@@ -409,14 +379,14 @@ def test_the_age_is_told_in_one_unit(
     assert " 1,234,567 " in line
 
 
-def test_a_state_of_its_own_is_named(site: Site, call: Callable[..., Result]) -> None:
+def test_a_state_of_its_own_is_named(site: Site, command: Callable[..., Result]) -> None:
     """As it was for the run."""
     site.write("a", events("a"))
     place = str(site.root / "elsewhere")
     site.run("a", state=place)
-    assert call("status", f"{site.top}/out").out.count("\n") == 1
-    assert call("status", f"{site.top}/out", "--state", place).out.count("\n") == 2
-    assert call("status").code == 2
+    assert command("status", f"{site.top}/out").out.count("\n") == 1
+    assert command("status", f"{site.top}/out", "--state", place).out.count("\n") == 2
+    assert command("status").code == 2
 
 
 # A delivery is closed as it is.
@@ -443,12 +413,12 @@ def begun(site: Site, point: str = "-000002.cef") -> str:
     ],
 )
 def test_an_open_turn_is_abandoned(
-    site: Site, call: Callable[..., Result], point: str, parts: int
+    site: Site, command: Callable[..., Result], point: str, parts: int
 ) -> None:
     """What is out is listed and stays; nothing more goes out, and others go on at once."""
     delivery = begun(site, point)
     out = site.objects()
-    result = call("abandon", f"{site.top}/out", delivery)
+    result = command("abandon", f"{site.top}/out", delivery)
     assert result.code == 0
     *listed, last = result.out.splitlines()
     assert listed == out
@@ -520,7 +490,7 @@ def test_what_is_abandoned_is_delivered_again_where_that_is_asked_for(site: Site
 
 @pytest.mark.parametrize("which", ["unknown", "done", "abandoned", "failed", "part", "path"])
 def test_there_must_be_something_to_abandon(
-    site: Site, call: Callable[..., Result], which: str
+    site: Site, command: Callable[..., Result], which: str
 ) -> None:
     """Exit code 2, and nothing changes."""
     begun_one = begun(site)
@@ -535,7 +505,7 @@ def test_there_must_be_something_to_abandon(
         site.run("bad")
         names[which] = next(one.delivery for one in site.status() if one.state == "failed")
     before = site.states(), site.objects()
-    result = call("abandon", f"{site.top}/out", names[which])
+    result = command("abandon", f"{site.top}/out", names[which])
     assert result.code == 2
     assert names[which] in result.err
     assert (site.states(), site.objects()) == before
@@ -691,7 +661,7 @@ def test_parts_that_a_reader_removed_are_listed(site: Site) -> None:
     assert [(f.verdict, f.place) for f in findings] == [("removed", out[0])]
 
 
-def test_a_delivery_on_s3_is_abandoned(on_s3: Site, s3: S3, call: Callable[..., Result]) -> None:
+def test_a_delivery_on_s3_is_abandoned(on_s3: Site, s3: S3, command: Callable[..., Result]) -> None:
     """With the rights of a writer, by creating alone."""
     on_s3.write("a", events("a"))
     report = on_s3.one("a")
@@ -700,7 +670,7 @@ def test_a_delivery_on_s3_is_abandoned(on_s3: Site, s3: S3, call: Callable[..., 
         if last or "/manifests/" in key or key.endswith(".closed"):
             s3.client.delete_object(Bucket=s3.bucket, Key=key)
     assert on_s3.states() == [("open", report.delivery)]
-    result = call("abandon", f"{on_s3.top}/out", report.delivery)
+    result = command("abandon", f"{on_s3.top}/out", report.delivery)
     assert result.code == 0
     parts = [part.url.removeprefix(f"{on_s3.top}/out/") for part in report.parts[:2]]
     assert result.out.splitlines()[:-1] == parts

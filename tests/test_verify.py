@@ -7,15 +7,12 @@ import hashlib
 import json
 import os
 import random
-import signal
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cefline import cli
 from cefline.config import Config
 from cefline.deliver.publish import is_fence
 from cefline.job import export
@@ -26,12 +23,13 @@ from tests import sample
 from tests.parts import KilledError, kill_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from cefline.pack import Compression
     from cefline.report import SourceReport
     from cefline.verify.findings import Verified
+    from tests.commands import Result
     from tests.seaweed import S3
 
 COMPRESSIONS: list[Compression] = ["gzip", "zstd", "none"]
@@ -159,39 +157,6 @@ def either(request: pytest.FixtureRequest) -> Site:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a call gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """Return the objects of JSON on standard output."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def call(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Callable[..., Result]]:
-    """Return what calls the command in this process."""
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def called(*arguments: str) -> Result:
-        capsysbinary.readouterr()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("POLARS_MAX_THREADS", "1")
-            patch.setattr(sys, "argv", ["cefline", *arguments])
-            with pytest.raises(SystemExit) as exited:
-                cli.main()
-        out, err = capsysbinary.readouterr()
-        return Result(int(exited.value.code or 0), out.decode(), err.decode())
-
-    yield called
-    signal.signal(signal.SIGTERM, handler)
-
-
 def events(name: str, /, count: int = 9, **values: object) -> bytes:
     """Return events of two evidences, in turn."""
     rows = ({"msg": f"{name}{n}", "evidence_id": 1 + n % 2, **values} for n in range(count))
@@ -288,10 +253,12 @@ def test_a_source_that_is_cut_off_is_compared_as_it_was_taken(site: Site) -> Non
     sound(site.verify(), report.delivered)
 
 
-def test_a_destination_without_deliveries_is_right(site: Site, call: Callable[..., Result]) -> None:
+def test_a_destination_without_deliveries_is_right(
+    site: Site, command: Callable[..., Result]
+) -> None:
     """There is nothing to be wrong."""
     assert site.verify() == []
-    result = call("verify", site.dest)
+    result = command("verify", site.dest)
     assert (result.code, result.out) == (0, "0 deliveries, all right\n")
 
 
@@ -418,7 +385,7 @@ MUTATIONS = [
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_mutation_is_found_and_named(
-    seed: int, request: pytest.FixtureRequest, call: Callable[..., Result]
+    seed: int, request: pytest.FixtureRequest, command: Callable[..., Result]
 ) -> None:
     """Twenty seeded ones, twenty found: verdict, key and delivery, and exit code 1."""
     rng = random.Random(seed)
@@ -428,7 +395,7 @@ def test_a_mutation_is_found_and_named(
     sound(site.verify(), 36)
     expected = MUTATIONS[seed % len(MUTATIONS)](site, rng.choice(deliveries), rng)
     assert site.found() == expected
-    result = call("verify", site.dest, "--json")
+    result = command("verify", site.dest, "--json")
     assert result.code == 1
     told = [
         (one["delivery"], finding["verdict"], finding["place"])
@@ -591,7 +558,7 @@ def day(offset: int) -> str:
 
 
 def test_what_was_removed_before_a_day_is_no_fault(
-    either: Site, call: Callable[..., Result]
+    either: Site, command: Callable[..., Result]
 ) -> None:
     """Its verdict is its own; what is younger is missing."""
     delivery = either.one("a.jsonl", events("a"))
@@ -599,14 +566,14 @@ def test_what_was_removed_before_a_day_is_no_fault(
     either.remove(keys[0])
     assert either.found(removed_before=day(1)) == [(delivery, "removed", keys[0])]
     assert either.found(removed_before=day(-1)) == [(delivery, "missing", keys[0])]
-    result = call("verify", either.dest, "--removed-before", day(1))
+    result = command("verify", either.dest, "--removed-before", day(1))
     assert result.code == 0
     assert f"removed: {keys[0]}" in result.out
     assert result.out.endswith("1 deliveries, all right\n")
-    assert call("verify", either.dest, "--removed-before", day(-1)).code == 1
+    assert command("verify", either.dest, "--removed-before", day(-1)).code == 1
 
 
-def test_what_is_removed_hides_no_fault(site: Site, call: Callable[..., Result]) -> None:
+def test_what_is_removed_hides_no_fault(site: Site, command: Callable[..., Result]) -> None:
     """Another part of the same delivery is damaged."""
     delivery = site.one("a.jsonl", events("a"))
     keys = site.objects()
@@ -616,7 +583,7 @@ def test_what_is_removed_hides_no_fault(site: Site, call: Callable[..., Result])
         (delivery, "removed", keys[0]),
         (delivery, "truncated", keys[1]),
     ]
-    assert call("verify", site.dest, "--removed-before", day(1)).code == 1
+    assert command("verify", site.dest, "--removed-before", day(1)).code == 1
 
 
 def test_a_part_that_was_gone_before_its_manifest_was_made_is_removed(site: Site) -> None:
@@ -631,10 +598,12 @@ def test_a_part_that_was_gone_before_its_manifest_was_made_is_removed(site: Site
 
 
 @pytest.mark.parametrize("text", ["2026-01-12", "yesterday", "x"])
-def test_a_day_that_is_none_is_refused(site: Site, call: Callable[..., Result], text: str) -> None:
+def test_a_day_that_is_none_is_refused(
+    site: Site, command: Callable[..., Result], text: str
+) -> None:
     """Compared as it is, it would call faults removed, or what was removed a fault."""
     site.one("a.jsonl", events("a"))
-    assert call("verify", site.dest, "--removed-before", text).code == 2
+    assert command("verify", site.dest, "--removed-before", text).code == 2
 
 
 # Events that differ from the source, in a manifest that says otherwise.
@@ -809,18 +778,18 @@ def test_columns_named_as_the_header_are_verified(site: Site, name: str) -> None
 # The source.
 
 
-def test_a_source_that_is_gone_is_said(site: Site, call: Callable[..., Result]) -> None:
+def test_a_source_that_is_gone_is_said(site: Site, command: Callable[..., Result]) -> None:
     """That is no fault: sources are removed. What was delivered is read back all the same."""
     delivery = site.one("a.jsonl", events("a"))
     (site.root / "in/a.jsonl").unlink()
     (found,) = site.verify()
     assert (found.delivery, found.events, found.compared, found.findings) == (delivery, 9, None, [])
-    result = call("verify", site.dest)
+    result = command("verify", site.dest)
     assert result.code == 0
     assert "source not at hand" in result.out
 
 
-def test_a_source_that_was_moved_is_named(site: Site, call: Callable[..., Result]) -> None:
+def test_a_source_that_was_moved_is_named(site: Site, command: Callable[..., Result]) -> None:
     """With its delivery; elsewhere it is what it was, or it is not."""
     delivery = site.one("a.jsonl", events("a"))
     moved = site.root / "moved"
@@ -828,12 +797,12 @@ def test_a_source_that_was_moved_is_named(site: Site, call: Callable[..., Result
     (found,) = site.verify(delivery=delivery, source=str(moved))
     assert (found.compared, found.findings) == (9, [])
     arguments = ("verify", site.dest, "--source", str(moved), "--delivery", delivery)
-    assert call(*arguments).code == 0
+    assert command(*arguments).code == 0
     moved.write_bytes(events("b"))
     assert site.found(delivery=delivery, source=str(moved)) == [(delivery, "source", str(moved))]
-    assert call(*arguments).code == 1
+    assert command(*arguments).code == 1
     moved.unlink()
-    result = call(*arguments)
+    result = command(*arguments)
     assert result.code == 1
     assert "it is not at hand" in result.out
 
@@ -878,35 +847,37 @@ def test_nothing_is_left_in_staging(site: Site, staging_root: Path) -> None:
 # One delivery, JSON, and what people see.
 
 
-def test_one_delivery_is_asked_for(site: Site, call: Callable[..., Result]) -> None:
+def test_one_delivery_is_asked_for(site: Site, command: Callable[..., Result]) -> None:
     """Others, and what no delivery knows, are left out."""
     one, other = (site.one(f"{n}.jsonl", events(n)) for n in "ab")
     site.remove(site.parts(other)[0])
     site.put("extra", b"")
     assert [found.delivery for found in site.verify(delivery=one)] == [one]
-    assert call("verify", site.dest, "--delivery", one).code == 0
-    assert call("verify", site.dest, "--delivery", other).code == 1
+    assert command("verify", site.dest, "--delivery", one).code == 0
+    assert command("verify", site.dest, "--delivery", other).code == 1
 
 
 def test_a_delivery_that_is_not_there_is_a_wrong_call(
-    site: Site, call: Callable[..., Result]
+    site: Site, command: Callable[..., Result]
 ) -> None:
     """So is a source without its delivery."""
     site.one("a.jsonl", events("a"))
-    result = call("verify", site.dest, "--delivery", "0" * 32)
+    result = command("verify", site.dest, "--delivery", "0" * 32)
     assert result.code == 2
     assert "cefline status" in result.err
-    result = call("verify", site.dest, "--source", "a.jsonl")
+    result = command("verify", site.dest, "--source", "a.jsonl")
     assert result.code == 2
     assert "--delivery" in result.err
-    assert call("verify").code == 2
+    assert command("verify").code == 2
 
 
-def test_the_json_has_a_line_for_each_delivery(either: Site, call: Callable[..., Result]) -> None:
+def test_the_json_has_a_line_for_each_delivery(
+    either: Site, command: Callable[..., Result]
+) -> None:
     """And one for what no delivery knows."""
     deliveries = [either.one(f"{n}.jsonl", events(n)) for n in "ab"]
     either.put("extra", b"")
-    result = call("verify", either.dest, "--json")
+    result = command("verify", either.dest, "--json")
     assert result.code == 1
     by_id = {one["delivery"]: one for one in result.lines}
     for name, delivery in zip("ab", deliveries, strict=True):
@@ -931,12 +902,12 @@ def test_the_json_has_a_line_for_each_delivery(either: Site, call: Callable[...,
     }
 
 
-def test_people_see_a_table(site: Site, call: Callable[..., Result]) -> None:
+def test_people_see_a_table(site: Site, command: Callable[..., Result]) -> None:
     """A line for each delivery, below it what is wrong, and a line at the end."""
     one, other = (site.one(f"{n}.jsonl", events(n)) for n in "ab")
     key = site.parts(other)[0]
     site.remove(key)
-    result = call("verify", site.dest)
+    result = command("verify", site.dest)
     lines = result.out.splitlines()
     assert len(lines) == 4
     assert f"ok     {one}  {site.root}/in/a.jsonl  4 parts, 9 events, 9 compared" in lines
@@ -945,18 +916,18 @@ def test_people_see_a_table(site: Site, call: Callable[..., Result]) -> None:
     assert lines[-1] == "2 deliveries, NOT all right"
 
 
-def test_hostile_names_can_t_steer_a_terminal(site: Site, call: Callable[..., Result]) -> None:
+def test_hostile_names_can_t_steer_a_terminal(site: Site, command: Callable[..., Result]) -> None:
     """Those of sources and of objects: they are shown as escapes, in JSON as well."""
     site.one("a\x1b[31m\n\u202e.jsonl", events("a"))
     (site.root / "out/x\x1b]0;\r\n").write_bytes(b"")
     os.close(os.open(os.fsencode(site.root / "out") + b"/\xff\xfe", os.O_CREAT))
-    result = call("verify", site.dest)
+    result = command("verify", site.dest)
     assert result.code == 1
     assert all(line.isprintable() for line in result.out.splitlines())
     assert "a\\x1b[31m\\n\\u202e.jsonl" in result.out
     assert "extra: x\\x1b]0;\\r\\n" in result.out
     assert "extra: \\udcff\\udcfe" in result.out
-    result = call("verify", site.dest, "--json")
+    result = command("verify", site.dest, "--json")
     assert len(result.lines) == 2
     assert {finding["place"] for finding in result.lines[1]["findings"]} == {
         "x\x1b]0;\r\n",
@@ -965,10 +936,10 @@ def test_hostile_names_can_t_steer_a_terminal(site: Site, call: Callable[..., Re
     assert all(line.replace("\t", "").isprintable() for line in result.out.splitlines())
 
 
-def test_a_manifest_that_is_none_is_told(site: Site, call: Callable[..., Result]) -> None:
+def test_a_manifest_that_is_none_is_told(site: Site, command: Callable[..., Result]) -> None:
     """Something else wrote into the state."""
     delivery = site.one("a.jsonl", events("a"))
     site.put(f"{delivery}.json", b"[]", "_cefline/out/manifests")
-    result = call("verify", site.dest)
+    result = command("verify", site.dest)
     assert result.code == 1
     assert "is no object of cefline's" in result.err
