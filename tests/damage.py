@@ -13,7 +13,7 @@ import lzma
 import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from itertools import chain
@@ -91,8 +91,6 @@ class Case:
     expected: Expected
     file: str = "source.json"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    bug: str = ""
-    """Why cefline does not do as it must, yet."""
 
     def write(self, folder: Path) -> str:
         """Write the source into a folder, and return its name as a command would give it."""
@@ -1384,12 +1382,10 @@ def cases() -> tuple[Case, ...]:
         _json_lists(),
         _attacks(),
     )
-    return tuple(replace(case, bug=BUGS.get(case.name, "")) for case in made)
+    return tuple(made)
 
 
 _SHOWN = "a name that is no source is shown as it was given"
-BUGS: Mapping[str, str] = {}
-"""Why cefline does not do as it must yet, by the name of the case."""
 
 
 def main(folder: Path) -> None:

@@ -26,16 +26,11 @@ if TYPE_CHECKING:
     from cefline.report import SourceReport
 
 CASES = damage.cases()
+PARAMETERS = [pytest.param(case, id=case.name) for case in CASES]
 COMPANION = b'{"eventId":"companion","msg":"is delivered whatever stands beside it"}\n'
 PART = re.compile(
     r"(dt=)?\d{4}-\d\d-\d\d/\d{8}T\d{6}Z-\d{8}/([A-Za-z0-9._=-]+/){0,5}\d{8}-\d{6}\.cef\.gz"
 )
-
-
-def _parameters() -> Iterator[Any]:
-    for case in CASES:
-        marks = [pytest.mark.xfail(strict=True, reason=case.bug)] if case.bug else []
-        yield pytest.param(case, id=case.name, marks=marks)
 
 
 @pytest.fixture
@@ -55,7 +50,7 @@ def test_the_corpus_is_large_and_its_names_are_its_own() -> None:
     assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
 
 
-@pytest.mark.parametrize("case", list(_parameters()))
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_damage(case: Case, place: Path) -> None:
     """Delivered, rejected or failed as it must be; what stands beside it is delivered."""
     settings = dict(case.settings)
@@ -166,7 +161,7 @@ def _check_text(source: SourceReport, expected: Delivered) -> None:
             assert held == list(values), name
 
 
-@pytest.mark.parametrize("case", [pytest.param(c, id=c.name) for c in CASES if not c.bug][::80])
+@pytest.mark.parametrize("case", PARAMETERS[::80])
 def test_damage_on_the_command_line(case: Case, place: Path) -> None:
     """The exit code and the report say the same, and there is no traceback."""
     source = case.write(place / "in")
