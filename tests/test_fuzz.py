@@ -1,6 +1,7 @@
 """Fuzzing: the corpus and past findings hold, and a short run finds nothing new."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,8 @@ def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.slow
 def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
     """All targets run, none finds anything, and nothing is left behind in the temporary folder."""
-    pytest.importorskip("atheris", reason="has no wheel for this machine")
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        pytest.skip("atheris has no wheel for this machine")
     command = [sys.executable, "-m", "tests.fuzz", "--seconds", str(SECONDS)]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     run = subprocess.run(
