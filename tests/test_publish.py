@@ -483,6 +483,28 @@ def test_two_that_close_a_turn_agree(tmp_path: Path) -> None:
             assert list(pool.map(fence, range(4))) == [number % 4] * 4
 
 
+@pytest.mark.parametrize("out", [0, 1, 2])
+def test_who_closes_a_turn_as_another_does_ends_at_the_same_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: int
+) -> None:
+    """Between its look at the next key and at the progress, another closes the turn."""
+    one = case(tmp_path)
+    publish.publish(one.plan, one.parts[:out], one.turn, one.places)
+    exists, awaited = LocalStore.exists, [one.key(out + 1)]
+
+    def meanwhile(store: LocalStore, key: str) -> bool:
+        found = exists(store, key)
+        if key in awaited:
+            awaited.clear()
+            assert one.fence() == out
+        return found
+
+    monkeypatch.setattr(LocalStore, "exists", meanwhile)
+    assert one.fence() == out
+    assert not awaited
+    assert len(one.listed()) == out + 1
+
+
 @pytest.mark.parametrize("fencers", [1, 2])
 def test_a_holder_and_those_who_close_its_turn_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fencers: int

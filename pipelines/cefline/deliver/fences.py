@@ -29,7 +29,12 @@ def fence(
         exists = dest.exists(key)
         if number == begun and not exists and was_freed(plan, turn, number, places, assume):
             continue
-        if not exists and number < turns.intended(state, turn):  # its holder goes on, and a reader
+        if not exists and number < turns.intended(state, turn):
+            # Either another run has closed the turn since, or its holder goes on and a reader has
+            # removed the part already. Who closes a turn says so before it begins another part.
+            closed = plans.fenced(state, turn.delivery, turn.segment)
+            if closed is not None:
+                return _close(plan, turn, int(closed["published"]), state)
             continue
         if number > begun:  # a holder that comes back finds its next part begun by another
             turns.intend(state, turn, number)
