@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("CEFLINE_DATA", "CEFLINE_SOAK")
+OURS = ("CEFLINE_DATA", "CEFLINE_SOAK", "CEFLINE_STORES")
 
 for _name in [name for name in os.environ if name.startswith(("AWS_", "CEFLINE_", "FSSPEC_"))]:
     if _name not in OURS:

@@ -110,7 +110,7 @@ def _move_file(source: Source, target: Path) -> None:
 
 
 def _absolute(name: str) -> str:
-    return name if name.startswith("s3://") else os.path.abspath(name)  # noqa: PTH100 - `..` too
+    return name if "://" in name else os.path.abspath(name)  # noqa: PTH100 - `..` too
 
 
 def told(source: Source, config: Config, connect: Callable[[], s3.Client]) -> str:

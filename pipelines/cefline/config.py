@@ -203,13 +203,14 @@ def default_state(dest: str) -> str:
     Raises:
         ConfigError: the destination has no beside: the root of a bucket or of the file system.
     """
-    scheme = "s3://" if dest.startswith("s3://") else ""
+    scheme = (re.match(r"\w+://", dest) or [""])[0]
     path = dest.removeprefix(scheme) if scheme else os.path.abspath(dest)  # noqa: PTH100 - `..` too
     parent, _, name = path.rstrip("/").rpartition("/")
     if not name or (scheme and not parent):
         root = "root of a bucket" if scheme else "root of the file system"
         message = f"{dest} is the {root}: there is no place for the state beside it"
-        raise ConfigError(message, hint="Say where: --state s3://another-bucket/cefline")
+        hint = f"Say where: --state {scheme or 's3://'}another-bucket/cefline"
+        raise ConfigError(message, hint=hint)
     return f"{scheme}{parent}/_cefline/{name}"
 
 
@@ -231,7 +232,7 @@ def _file_values(file: Path | None) -> Iterator[tuple[str, object, str]]:
             yield name, value, str(file)
 
 
-_NO_SETTINGS = {"CEFLINE_CONFIG", "CEFLINE_DATA", "CEFLINE_SOAK"}
+_NO_SETTINGS = {"CEFLINE_CONFIG", "CEFLINE_DATA", "CEFLINE_SOAK", "CEFLINE_STORES"}
 
 
 def _env_values(env: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:

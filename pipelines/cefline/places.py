@@ -57,8 +57,10 @@ def stores(config: Config, connect: Callable[[], s3.Client]) -> tuple[Store, Sto
     state_url = config.state or default_state(dest_url)
     # The state is read again: it must not go where that takes hours.
     plain = {name: value for name, value in put.items() if name != "StorageClass"}
-    state = open_store(state_url, None, connect, plain)
-    dest = open_store(dest_url, _scratch(dest_url, state), connect, put)
+    http = config.s3.allow_http
+    state = open_store(state_url, None, connect, plain, allow_http=http)
+    scratch = None if "://" in dest_url else _scratch(dest_url, state)
+    dest = open_store(dest_url, scratch, connect, put, allow_http=http)
     names = {"state": state.url, "destination": dest.url}
     for inner, outer in (("state", "destination"), ("destination", "state")):
         if f"{names[inner]}/".startswith(f"{names[outer]}/"):
@@ -67,10 +69,8 @@ def stores(config: Config, connect: Callable[[], s3.Client]) -> tuple[Store, Sto
     return dest, state
 
 
-def _scratch(dest_url: str, state: Store) -> Path | None:
+def _scratch(dest_url: str, state: Store) -> Path:
     """Return where the files of a local destination are written: on its own file system."""
-    if dest_url.startswith("s3://"):
-        return None
     if isinstance(state, LocalStore) and _device(state.root) == _device(Path(dest_url)):
         return state.scratch
     return Path(default_state(dest_url)) / ".tmp"

@@ -110,15 +110,19 @@ def connect(settings: S3Settings) -> Client:
     except (botocore.exceptions.BotoCoreError, ValueError) as err:
         message = f"S3 can't be set up: {err}"
         raise ConfigError(message, hint="Check AWS_PROFILE, the region and the endpoint") from err
-    _refuse_plain(str(fs.s3.meta.endpoint_url), settings)
+    refuse_plain(str(fs.s3.meta.endpoint_url), allow=settings.allow_http)
     return Client(fs, settings.attempts, settings.deadline)
 
 
-def _refuse_plain(endpoint: str, settings: S3Settings) -> None:
-    """Refuse to send evidence unencrypted, wherever the endpoint was set."""
+def refuse_plain(endpoint: str, *, allow: bool) -> None:
+    """Refuse to send evidence unencrypted, wherever the endpoint was set.
+
+    Raises:
+        ConfigError: it is plain http to another machine.
+    """
     plain = endpoint.lower().startswith("http://") and not re.match(_LOOPBACK, endpoint.lower())
-    if plain and not settings.allow_http:
-        message = f"the S3 endpoint {_masked(endpoint)} is not encrypted"
+    if plain and not allow:
+        message = f"the endpoint {masked(endpoint)} is not encrypted"
         raise ConfigError(message, hint="Use https, or set s3.allow_http = true")
 
 
@@ -257,8 +261,8 @@ def _translated(err: Exception, url: str) -> CeflineError:
     if isinstance(err, boto.NoCredentialsError | boto.PartialCredentialsError):
         return ConfigError(f"{url}: {err}", hint=_KEYS)
     if isinstance(err, boto.ParamValidationError):
-        return ConfigError(f"{url}: {_masked(str(err))}", hint=_BUCKET)
-    what = f"{type(err).__name__}: {_masked(str(err))}"
+        return ConfigError(f"{url}: {masked(str(err))}", hint=_BUCKET)
+    what = f"{type(err).__name__}: {masked(str(err))}"
     if isinstance(err, boto.BotoCoreError | OSError | aiohttp.ClientError | TimeoutError):
         return TryAgainError(f"{url} can't be reached: {what}", hint=_LATER)
     return CeflineError(f"{url}: {what}")
@@ -275,6 +279,6 @@ def _answered(answer: dict[str, Any], url: str) -> CeflineError:
     return CeflineError(f"{url}: S3 answers {code} ({status})")
 
 
-def _masked(text: str) -> str:
+def masked(text: str) -> str:
     """Return text without the credentials that a URL in it may hold."""
     return re.sub(r"//[^/@\s]+@", "//***@", text)

@@ -162,10 +162,10 @@ def token(given: object) -> str:
 
 
 def place(given: object) -> str:
-    """Return a local folder or an `s3://` URL, without a slash at its end."""
+    """Return a local folder or the URL of a prefix, without a slash at its end."""
     found = text(given)
-    if "::" in found or re.match(r"(?!s3://[^/])\w+:/", found):
-        raise ValueError(_expected("a local folder or s3://bucket/prefix"))
+    if "::" in found or re.match(r"(?!(s3|gs|az)://[^/])\w+:/", found):
+        raise ValueError(_expected("a local folder or s3://bucket/prefix (gs:// and az:// alike)"))
     return found.rstrip("/") or "/"
 
 

@@ -1,11 +1,26 @@
-"""What each part is to get (encryption, storage class, tags) is proven on an object before."""
+"""What delivery rests on is proven on objects in the state, before the first part."""
 
 import hashlib
 from urllib.parse import parse_qsl
 
 from cefline import s3
-from cefline.deliver.store import S3Store, Store
+from cefline.deliver.store import LocalStore, S3Store, Store
 from cefline.errors import ConfigError
+
+
+def prove_create_only(state: Store) -> None:
+    """Create an object twice: some services that speak S3 or GCS overwrite what is there.
+
+    Raises:
+        ConfigError: this one does.
+    """
+    key, again = "create-only", 2
+    if isinstance(state, LocalStore):  # links, which the system refuses
+        return
+    if [state.create(key, b"cefline", "text/plain", {}) for _ in range(again)][-1]:
+        message = f"{state.url}: this service overwrites objects although it is told not to"
+        hint = "Exactly once needs create-only writes (If-None-Match: *): update it, or use another"
+        raise ConfigError(message, hint=hint)
 
 
 def prove(dest: Store, state: Store) -> None:

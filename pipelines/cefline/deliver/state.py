@@ -1,6 +1,8 @@
 """What cefline remembers, as objects that are created once and never change.
 
     state.json                        the destination this state belongs to
+    create-only                       what was to be created twice, and was once: not locally
+    probes/...                        what shows that objects get what they are to get
     seen/<source>-<delivery>-...      what became of a version of a source: all of it in the name
     plans/<delivery>-01.json          what a segment of a delivery is, before its first part
     turns/00000042.json               which segment publishes, and its stamp; .closed at its end
@@ -18,6 +20,7 @@ import hashlib
 import json
 from typing import Any
 
+from cefline.deliver.probe import prove_create_only
 from cefline.deliver.store import Store
 from cefline.errors import ConfigError, DeliveryError
 
@@ -57,10 +60,12 @@ def bind(state: Store, dest: Store, *, hive: bool, adopt: bool = False) -> None:
         adopt: whether a destination that has parts is taken over, or a state of another one.
 
     Raises:
-        ConfigError: it belongs to another one, or the keys of the two forms would not rise.
+        ConfigError: it belongs to another one, the keys of the two forms would not rise, or
+            objects are overwritten there.
     """
     if not state.exists("state.json"):
         _check_empty(state, dest, adopt=adopt)
+        prove_create_only(state)
         if create(state, "state.json", {"version": 1, "dest": dest.url, "hive": hive}):
             return
     bound = load(state, "state.json", "dest", "hive")

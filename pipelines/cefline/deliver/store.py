@@ -55,19 +55,29 @@ class Store(Protocol):
 
 
 def open_store(
-    url: str, scratch: Path | None, connect: Callable[[], s3.Client], put: Mapping[str, str]
+    url: str,
+    scratch: Path | None,
+    connect: Callable[[], s3.Client],
+    put: Mapping[str, str],
+    *,
+    allow_http: bool = False,
 ) -> Store:
     """Return the store at a URL.
 
     Args:
-        url: a local folder or an `s3://` prefix.
+        url: a local folder, or a prefix: `s3://`, `gs://` or `az://`.
         scratch: for a local folder, where files are written before they are linked into place; on
             the same file system, outside of the folder.
         connect: gives the S3 client.
-        put: arguments of every PutObject.
+        put: arguments of every PutObject of S3.
+        allow_http: whether a store but S3's may be reached unencrypted.
     """
     if url.startswith("s3://"):
         return S3Store(url, connect(), put)
+    if "://" in url:
+        from cefline.deliver import remote
+
+        return remote.connect(url, allow_http=allow_http)
     root = Path(url).absolute()
     return LocalStore(str(root), root, scratch or root / ".tmp")
 
