@@ -74,14 +74,12 @@ def killed(match: Callable[[str], bool], number: int = 1) -> Iterator[None]:
     """Kill the run in this block as it is about to create the n-th object of such a key."""
     real, met = LocalStore.create, 0
 
-    def create(
-        self: LocalStore, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
-    ) -> bool:
+    def create(self: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         nonlocal met
         met += match(key)
         if met == number and match(key):
             raise KilledError
-        return real(self, key, body, content_type, metadata)
+        return real(self, key, *rest, **more)
 
     LocalStore.create = create  # type: ignore[method-assign]
     try:

@@ -143,14 +143,14 @@ def _stop_at(stop: Stop) -> None:
     met = 0
 
     def wrapped(real: Callable[..., bool]) -> Callable[..., bool]:
-        def create(store: Store, key: str, *args: object) -> bool:
+        def create(store: Store, key: str, *args: object, **more: object) -> bool:
             nonlocal met
             met += not stop.parts_only or key.endswith(".cef.gz")
             due = met == stop.number
             met += due  # it stops but once
             if due and not stop.after:
                 os.kill(os.getpid(), stop.signal)
-            created = real(store, key, *args)
+            created = real(store, key, *args, **more)
             if due and stop.after:
                 os.kill(os.getpid(), stop.signal)
             return created

@@ -145,13 +145,11 @@ def kill_at(patch: pytest.MonkeyPatch, point: str, *, done: bool) -> None:
     """Let the creation of an object be the last thing that a run does, or almost does."""
     create = LocalStore.create
 
-    def killed(
-        store: LocalStore, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
-    ) -> bool:
+    def killed(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         hit = point in key
         if hit and not done:
             raise KilledError
-        created = create(store, key, body, content_type, metadata)
+        created = create(store, key, *rest, **more)
         if hit:
             raise KilledError
         return created

@@ -123,9 +123,9 @@ def test_everything_happens_in_its_order(
     created: list[str] = []
     create = LocalStore.create
 
-    def noted(store: LocalStore, key: str, *rest: Any) -> bool:  # noqa: ANN401 - passed on
+    def noted(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         created.append(key[-11:] if ".cef" in key else key)
-        return create(store, key, *rest)
+        return create(store, key, *rest, **more)
 
     monkeypatch.setattr(LocalStore, "create", noted)
     run(made(tmp_path, count=2), places)

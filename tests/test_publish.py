@@ -19,8 +19,9 @@ from cefline.deliver import plans, publish, turns
 from cefline.deliver.fences import fence
 from cefline.deliver.publish import FencedError
 from cefline.deliver.store import LocalStore, Store
-from cefline.errors import CeflineError, DeliveryError
+from cefline.errors import CeflineError, DeliveryError, TryAgainError
 from cefline.pack import compressed, text_of
+from cefline.s3 import UnsureError
 from tests.parts import (
     SETTINGS,
     TEXT,
@@ -247,10 +248,10 @@ def test_a_pace_is_kept_between_parts(tmp_path: Path, monkeypatch: pytest.Monkey
     events: list[object] = []
     create = LocalStore.create
 
-    def noted(store: LocalStore, key: str, *rest: Any) -> bool:  # noqa: ANN401 - passed on
+    def noted(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         if ".cef" in key:
             events.append("part")
-        return create(store, key, *rest)
+        return create(store, key, *rest, **more)
 
     one = case(tmp_path)
     monkeypatch.setattr(LocalStore, "create", noted)
@@ -263,8 +264,8 @@ def test_a_lost_reply_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The object is there though the store says that another one was first."""
     create = LocalStore.create
 
-    def lost(store: LocalStore, key: str, *rest: Any) -> bool:  # noqa: ANN401 - passed on
-        return create(store, key, *rest) and ".cef" not in key
+    def lost(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        return create(store, key, *rest, **more) and ".cef" not in key
 
     one = case(tmp_path)
     monkeypatch.setattr(LocalStore, "create", lost)
@@ -274,6 +275,101 @@ def test_a_lost_reply_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 # A reader that removes what it has read.
+
+
+def unsure(patch: pytest.MonkeyPatch, one: Case, what: str) -> None:
+    """Let nothing tell what became of the second part, the first time that it is put out."""
+    create, met = LocalStore.create, 0
+
+    def lost(store: LocalStore, key: str, *rest: Any, sure: bool = False) -> bool:  # noqa: ANN401 - passed on
+        nonlocal met
+        met += key == one.key(2)
+        if key != one.key(2) or met > 1:
+            return create(store, key, *rest)
+        assert sure
+        if what != "never there":
+            create(store, key, *rest)
+        if what.startswith("gone"):
+            one.freed(1, 2)
+        if what == "gone after 412":
+            return False
+        raise UnsureError(key)
+
+    patch.setattr(LocalStore, "create", lost)
+
+
+@pytest.mark.parametrize("what", ["never there", "still there"])
+def test_what_nothing_tells_of_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The part before it is still there, so nobody removes any: it is there, or never was."""
+    one = case(tmp_path)
+    unsure(monkeypatch, one, what)
+    published = one.publish()
+    assert texts_of(one.dest) == one.texts
+    assert all(part.stored_sha256 for part in published)
+
+
+@pytest.mark.parametrize("what", ["gone", "gone after 412"])
+def test_what_may_have_been_read_and_removed_is_not_put_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A reply was lost, and a reader was faster than the next try: it is asked for, or assumed."""
+    one = case(tmp_path)
+    unsure(monkeypatch, one, what)
+    with pytest.raises(DeliveryError, match="may have been delivered and removed"):
+        one.publish()
+    assert one.listed() == []
+    one.publish(assume="delivered")
+    assert texts_of(one.dest) == one.texts[2:]
+
+
+@pytest.mark.parametrize("assume", ["delivered", "lost"])
+def test_what_to_assume_can_be_said_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assume: Assume
+) -> None:
+    """So that nobody has to be asked at night."""
+    one = case(tmp_path)
+    unsure(monkeypatch, one, "gone")
+    one.publish(assume=assume)
+    assert texts_of(one.dest) == one.texts[1 if assume == "lost" else 2 :]
+
+
+def test_what_nothing_ever_tells_of_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some tries, with the error of the last one: the next run goes on."""
+    one = case(tmp_path)
+    create = LocalStore.create
+
+    def lost(store: LocalStore, key: str, *rest: Any, sure: bool = False) -> bool:  # noqa: ANN401 - passed on
+        if sure:
+            raise UnsureError(key)
+        return create(store, key, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "create", lost)
+        with pytest.raises(UnsureError) as caught:
+            one.publish()
+    assert caught.value.exit_code == 75
+    one.publish()
+    assert texts_of(one.dest) == one.texts
+
+
+def test_a_fence_that_comes_and_goes_is_not_guessed_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was there, and is gone before it is read, may have been the holder's part: 75."""
+    one = case(tmp_path)
+    one.interrupted(1, put=True)
+    create = LocalStore.create
+
+    def taken(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        return key != one.key(2) and create(store, key, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "create", taken)
+        with pytest.raises(TryAgainError, match="came and went"):
+            one.fence()
+    assert one.fence() == 1
 
 
 @pytest.mark.parametrize("put", [False, True])
@@ -513,9 +609,9 @@ def test_a_holder_and_those_who_close_its_turn_agree(
     create = LocalStore.create
     draw = random.Random(fencers)
 
-    def slowed(store: LocalStore, key: str, *rest: Any) -> bool:  # noqa: ANN401 - passed on
+    def slowed(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         time.sleep(draw.random() * 0.004)
-        return create(store, key, *rest)
+        return create(store, key, *rest, **more)
 
     monkeypatch.setattr(LocalStore, "create", slowed)
     outcomes = set()
@@ -673,12 +769,12 @@ def test_a_fence_that_a_reader_has_removed_still_stops(
     one = case(tmp_path)
     create = LocalStore.create
 
-    def stalled(store: LocalStore, key: str, *rest: Any) -> bool:  # noqa: ANN401 - passed on
+    def stalled(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         if key.endswith("progress/00000001/000002"):
             monkeypatch.setattr(LocalStore, "create", create)
             assert one.fence() == 1
             one.freed(1, 2)
-        return create(store, key, *rest)
+        return create(store, key, *rest, **more)
 
     monkeypatch.setattr(LocalStore, "create", stalled)
     with pytest.raises(FencedError):

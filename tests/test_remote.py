@@ -14,6 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from cefline.config import Config
 from cefline.deliver import remote
 from cefline.deliver.remote import RemoteStore
+from cefline.deliver.store import MissingError
 from cefline.errors import CeflineError, ConfigError, TryAgainError
 from cefline.job import export
 from cefline.pack import text_of
@@ -21,7 +22,7 @@ from cefline.verify.run import verify
 from tests.parts import KilledError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.commands import Result
@@ -74,11 +75,9 @@ def test_a_killed_delivery_goes_on(
     """Killed after any of its objects, the next run delivers the rest."""
     create, made = RemoteStore.create, 0
 
-    def killed(
-        store: RemoteStore, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
-    ) -> bool:
+    def killed(store: RemoteStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         nonlocal made
-        found = create(store, key, body, content_type, metadata)
+        found = create(store, key, *rest, **more)
         made += 1
         if made == at:
             raise KilledError
@@ -138,7 +137,7 @@ class CredentialUnavailableError(Exception):
         (_AnswerError(503), TryAgainError, 75),
         (_AnswerError(429), TryAgainError, 75),
         (ConnectionResetError("reset"), TryAgainError, 75),
-        (FileNotFoundError("x"), CeflineError, 1),
+        (FileNotFoundError("x"), MissingError, 1),
         (_AnswerError(400), CeflineError, 1),
         (ValueError("odd"), CeflineError, 1),
     ],

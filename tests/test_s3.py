@@ -19,7 +19,7 @@ from botocore.exceptions import (
 
 from cefline import s3 as s3_module
 from cefline.errors import CeflineError, ConfigError, SourceError, TryAgainError
-from cefline.s3 import S3Settings
+from cefline.s3 import S3Settings, UnsureError
 from cefline.sources import Source, fetch, find
 from tests import sample
 from tests.parts import FakeFs, answered, as_client
@@ -131,6 +131,36 @@ def test_what_may_pass_is_tried_again(waits: list[float], err: Exception) -> Non
     fs = FakeFs(err, err, {"ETag": "x"})
     assert s3_module.call(as_client(fs), "put_object", "s3://cef/x") == {"ETag": "x"}
     assert (len(fs.calls), len(waits)) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("err", "unsure"),
+    [
+        (answered("InternalError", 500), True),
+        (answered("BadGateway", 502), True),
+        (ConnectionClosedError(endpoint_url="http://127.0.0.1:1"), True),
+        (ReadTimeoutError(endpoint_url="http://127.0.0.1:1"), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (aiohttp.ServerDisconnectedError(), True),
+        (answered("ConditionalRequestConflict", 409), False),
+        (answered("SlowDown", 503), False),
+        (answered("TooManyRequests", 429), False),
+        (answered("RequestTimeout", 400), False),
+        (answered("BadDigest", 400), False),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), False),
+    ],
+    ids=repr,
+)
+def test_who_must_be_sure_is_asked(waits: list[float], err: Exception, *, unsure: bool) -> None:
+    """Where nothing was done it is tried again; where nothing tells, who called looks first."""
+    fs = FakeFs(err, {"ETag": "x"})
+    if unsure:
+        with pytest.raises(UnsureError):
+            s3_module.call(as_client(fs), "put_object", "s3://cef/x", sure=True)
+    else:
+        assert s3_module.call(as_client(fs), "put_object", "s3://cef/x", sure=True) == {"ETag": "x"}
+    assert (len(fs.calls), len(waits)) == ((1, 0) if unsure else (2, 1))
 
 
 @pytest.mark.parametrize(

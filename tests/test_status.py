@@ -29,7 +29,7 @@ from tests.commands import Result
 from tests.parts import KilledError, kill_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from cefline.report import Report, SourceReport
     from tests.seaweed import S3
@@ -516,14 +516,12 @@ def abandoning(patch: pytest.MonkeyPatch, site: Site, point: str) -> list[list[s
     create = LocalStore.create
     listed: list[list[str]] = []
 
-    def created(
-        store: LocalStore, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
-    ) -> bool:
+    def created(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         if point in key and not listed:
             listed.append([])
             (delivery,) = site.planned()
             listed[0] += abandon(site.config, delivery)
-        return create(store, key, body, content_type, metadata)
+        return create(store, key, *rest, **more)
 
     patch.setattr(LocalStore, "create", created)
     return listed

@@ -76,6 +76,10 @@ class ChangedError(CeflineError):
     """An object is not the one that was listed (412 to `If-Match`)."""
 
 
+class UnsureError(TryAgainError):
+    """Nothing tells whether a request was carried out: its reply is lost, or says so itself."""
+
+
 class LaterError(TryAgainError):
     """Trying again at once won't help: someone must log in or set the clock."""
 
@@ -132,12 +136,27 @@ def split(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def call(client: Client, method: str, url: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - the client's own types
+def call(
+    client: Client,
+    method: str,
+    url: str,
+    *,
+    sure: bool = False,
+    **arguments: Any,  # noqa: ANN401 - the client's own types
+) -> dict[str, Any]:
     """Call an S3 operation on what `url` names.
 
+    Args:
+        client: what to call it with.
+        method: the operation, as botocore names it.
+        url: the object, or the prefix to list.
+        sure: whether to leave it to the caller what follows where nothing tells whether the
+            operation was carried out, rather than to try again.
+        arguments: those of the operation.
+
     Raises:
-        CeflineError: `ExistsError`, `ChangedError`, `ConfigError` or `TryAgainError`, as the
-            answer says.
+        CeflineError: `ExistsError`, `ChangedError`, `ConfigError`, `TryAgainError`, or
+            `UnsureError`, as the answer says.
     """
     bucket, key = split(url)
     place = {"Prefix": key} if method == "list_objects_v2" else {"Key": key}
@@ -145,7 +164,7 @@ def call(client: Client, method: str, url: str, **arguments: Any) -> dict[str, A
     async def called() -> dict[str, Any]:
         return dict(await client.fs._call_s3(method, Bucket=bucket, **place, **arguments))  # noqa: SLF001 - `call_s3` knows no deadline
 
-    return _tried(client, called, url)
+    return _tried(client, called, url, sure=sure)
 
 
 def get(client: Client, url: str, **arguments: Any) -> bytes:  # noqa: ANN401 - the client's own types
@@ -164,8 +183,10 @@ def get(client: Client, url: str, **arguments: Any) -> bytes:  # noqa: ANN401 - 
     return _tried(client, fetched, url)
 
 
-def _tried(client: Client, request: Callable[[], Awaitable[T]], url: str) -> T:
-    """Do a request, and again after failures that may pass; the waits double, with jitter."""
+def _tried(
+    client: Client, request: Callable[[], Awaitable[T]], url: str, *, sure: bool = False
+) -> T:
+    """Do a request, and again after failures that may pass."""
     import fsspec.asyn
 
     ends = time.monotonic() + client.deadline
@@ -177,10 +198,15 @@ def _tried(client: Client, request: Callable[[], Awaitable[T]], url: str) -> T:
             problem = _translated(err, url)
             last = attempt + 1 == client.attempts or time.monotonic() > ends
             hopeless = isinstance(problem, LaterError) or not isinstance(problem, TryAgainError)
-            if last or hopeless:
+            if last or hopeless or (sure and isinstance(problem, UnsureError)):
                 raise problem from err
-        time.sleep(random.uniform(0.05, min(_LONGEST_WAIT, 0.2 * 2**attempt)))  # noqa: S311 - jitter
+        pause(attempt)
     raise AssertionError
+
+
+def pause(attempt: int) -> None:
+    """Wait before another try: the waits double with each attempt, from 0, with jitter."""
+    time.sleep(random.uniform(0.05, min(_LONGEST_WAIT, 0.2 * 2**attempt)))  # noqa: S311 - jitter
 
 
 def check_encryption(answer: dict[str, Any], put: Mapping[str, str], url: str) -> None:
@@ -201,7 +227,7 @@ def listing(client: Client, url: str, after: str = "") -> Iterator[dict[str, Any
 
     `after` is a key: only what is beyond it is listed.
     """
-    more: dict[str, str] = {"StartAfter": after} if after else {}
+    more: dict[str, Any] = {"StartAfter": after} if after else {}
     while True:
         page = call(client, "list_objects_v2", url, **more)
         yield from page.get("Contents", ())
@@ -213,7 +239,12 @@ def listing(client: Client, url: str, after: str = "") -> Iterator[dict[str, Any
 _LONGEST_WAIT = 5.0
 """Seconds between two tries, at most."""
 
-_LATER_STATUS = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
+_LATER_STATUS = {
+    HTTPStatus.CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""S3 did nothing; other errors of the server say nothing of that."""
 _LOOPBACK = r"http://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
 
 _DENIED = "The credentials in use may not do this: see the policy in the README"
@@ -263,8 +294,10 @@ def _translated(err: Exception, url: str) -> CeflineError:
     if isinstance(err, boto.ParamValidationError):
         return ConfigError(f"{url}: {masked(str(err))}", hint=_BUCKET)
     what = f"{type(err).__name__}: {masked(str(err))}"
-    if isinstance(err, boto.BotoCoreError | OSError | aiohttp.ClientError | TimeoutError):
+    if isinstance(err, boto.EndpointConnectionError | boto.ConnectTimeoutError):  # nothing was sent
         return TryAgainError(f"{url} can't be reached: {what}", hint=_LATER)
+    if isinstance(err, boto.BotoCoreError | OSError | aiohttp.ClientError | TimeoutError):
+        return UnsureError(f"{url} can't be reached: {what}", hint=_LATER)
     return CeflineError(f"{url}: {what}")
 
 
@@ -275,7 +308,8 @@ def _answered(answer: dict[str, Any], url: str) -> CeflineError:
         kind, what, hint = _BY_CODE[code]
         return kind(f"{url}: {what}", hint=hint)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _LATER_STATUS:
-        return TryAgainError(f"{url}: S3 answers {code} ({status})", hint=_LATER)
+        kind = TryAgainError if status in _LATER_STATUS else UnsureError
+        return kind(f"{url}: S3 answers {code} ({status})", hint=_LATER)
     return CeflineError(f"{url}: S3 answers {code} ({status})")
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from cefline.deliver import plans, turns
 from cefline.deliver.publish import Assume, compression_of, is_fence, key_of, was_freed
-from cefline.deliver.store import Store
+from cefline.deliver.store import MissingError, Store
 from cefline.deliver.turns import Turn
+from cefline.errors import TryAgainError
 from cefline.pack import CONTENT_TYPE, compressed
 
 
@@ -41,12 +42,25 @@ def fence(
         compression = compression_of(plan)
         said = {"cefline-delivery": turn.delivery, "cefline-events": "0"}
         empty = compressed(b"", compression)
-        if dest.create(key, empty, CONTENT_TYPE[compression], said) or is_fence(dest.read(key)):
+        if dest.create(key, empty, CONTENT_TYPE[compression], said) or _is_fence(key, dest):
             published = number - 1
             break
     told = {"turn": turn.number, "stamp": turn.stamp, "published": published}
     plans.mark_fenced(state, turn.delivery, turn.segment, told)
     return _close(plan, turn, published, state)
+
+
+def _is_fence(key: str, dest: Store) -> bool:
+    """Whether the object that is there closes the turn, or is its holder's part.
+
+    Raises:
+        TryAgainError: it is gone already, and nothing tells.
+    """
+    try:
+        return is_fence(dest.read(key))
+    except MissingError as err:
+        message = f"{dest.url}/{key} came and went while its turn was to be closed"
+        raise TryAgainError(message, hint="Run again: what is left goes out then") from err
 
 
 def _close(plan: Mapping[str, Any], turn: Turn, published: int, state: Store) -> int:

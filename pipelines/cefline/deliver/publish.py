@@ -9,10 +9,11 @@ from typing import Any, Literal
 from cefline import keys
 from cefline.deliver import plans, turns
 from cefline.deliver.staging import Staged
-from cefline.deliver.store import Store
+from cefline.deliver.store import MissingError, Store
 from cefline.deliver.turns import Turn
 from cefline.errors import DeliveryError, TryAgainError
 from cefline.pack import BROKEN, CONTENT_TYPE, SUFFIX, Compression, text_of
+from cefline.s3 import UnsureError, pause
 
 Assume = Literal["delivered", "lost"]
 """What to think of a part that may have been put out and removed again by a reader."""
@@ -97,7 +98,7 @@ def publish(
     for number, part in enumerate(parts, 1):
         one = _Part(plan, turn, number, part)
         if number > begun and turns.intend(state, turn, number):
-            published.append(_put(one, dest))
+            published.append(_put(one, dest, state, assume))
         else:
             published.append(_go_on(one, dest, state, assume))
         if pace and number < len(parts):
@@ -125,15 +126,30 @@ class _Part:
         return Published(key, url, staged.events, staged.text_bytes, size, said, digest)
 
 
-def _put(part: _Part, dest: Store) -> Published:
+_TRIES = 8
+"""So often a part is put anew where nothing tells what became of it."""
+
+
+def _put(
+    part: _Part, dest: Store, state: Store, assume: Assume | None, tries: int = _TRIES
+) -> Published:
     body = part.staged.path.read_bytes()
     said = _metadata(part.plan, part.turn, part.number)
-    if not dest.create(part.key, body, CONTENT_TYPE[compression_of(part.plan)], said):
-        body = _ours(part.plan, part.turn, part.number, dest)
+    content_type = CONTENT_TYPE[compression_of(part.plan)]
+    try:
+        if not dest.create(part.key, body, content_type, said, sure=True):
+            body = _ours(part.plan, part.turn, part.number, dest)
+    except (UnsureError, MissingError):  # it may be out, and have been read and removed since
+        if not tries:
+            raise
+        pause(_TRIES - tries)
+        return _go_on(part, dest, state, assume, tries - 1)
     return part.published(dest, len(body), hashlib.sha256(body).hexdigest())
 
 
-def _go_on(part: _Part, dest: Store, state: Store, assume: Assume | None) -> Published:
+def _go_on(
+    part: _Part, dest: Store, state: Store, assume: Assume | None, tries: int = _TRIES
+) -> Published:
     """Take a part that a run has begun: it is there, or it was, or it has yet to be put out."""
     if dest.exists(part.key):
         body = _ours(part.plan, part.turn, part.number, dest)
@@ -142,10 +158,10 @@ def _go_on(part: _Part, dest: Store, state: Store, assume: Assume | None) -> Pub
         raise fenced_error(part.turn)
     was_out = part.number < turns.intended(state, part.turn)
     if was_out and dest.exists(part.key):  # a run beside this one has just put it out
-        return _go_on(part, dest, state, assume)
+        return _go_on(part, dest, state, assume, tries)
     if was_out or was_freed(part.plan, part.turn, part.number, (dest, state), assume):
         return part.published(dest, part.staged.path.stat().st_size, "")
-    return _put(part, dest)
+    return _put(part, dest, state, assume, tries)
 
 
 def was_freed(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from cefline.deliver.store import MissingError
 from cefline.errors import CeflineError, ConfigError, TryAgainError
 from cefline.s3 import masked, refuse_plain
 
@@ -62,7 +63,15 @@ class RemoteStore:
     url: str
     fs: AbstractFileSystem
 
-    def create(self, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]) -> bool:
+    def create(
+        self,
+        key: str,
+        body: bytes,
+        content_type: str,
+        metadata: Mapping[str, str],
+        *,
+        sure: bool = False,  # noqa: ARG002 - the libraries try again by themselves
+    ) -> bool:
         """Create an object where none is; the service checks its bytes.
 
         Raises:
@@ -149,7 +158,7 @@ def _told(url: str) -> Iterator[None]:
         raise
     except FileNotFoundError as err:
         message = f"{url}: there is no such object, bucket or container"
-        raise CeflineError(message, hint="Create the bucket or container, or correct it") from err
+        raise MissingError(message, hint="Create the bucket or container, or correct it") from err
     except Exception as err:
         said = _text(err)
         status = _status(err)

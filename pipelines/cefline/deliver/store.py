@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from cefline import s3
-from cefline.errors import ConfigError, of_system
+from cefline.errors import CeflineError, ConfigError, of_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +31,10 @@ _DRAFT_SECONDS = 3600
 """A draft that is older belongs to a run that was killed."""
 
 
+class MissingError(CeflineError):
+    """There is no such object."""
+
+
 class Store(Protocol):
     """A place for objects, by key below its URL."""
 
@@ -38,11 +42,23 @@ class Store(Protocol):
     def url(self) -> str:
         """Where it is."""
 
-    def create(self, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]) -> bool:
-        """Create an object; False where one exists already, which is left as it is."""
+    def create(
+        self,
+        key: str,
+        body: bytes,
+        content_type: str,
+        metadata: Mapping[str, str],
+        *,
+        sure: bool = False,
+    ) -> bool:
+        """Create an object; False where one exists already, which is left as it is.
+
+        With `sure`, `s3.UnsureError` where nothing tells whether it was created; else it is tried
+        again, and may be created anew after it was and somebody removed it.
+        """
 
     def read(self, key: str) -> bytes:
-        """Return the bytes of an object that exists."""
+        """Return the bytes of an object; `MissingError` where there is none."""
 
     def exists(self, key: str) -> bool:
         """Whether an object exists; a listing tells, where asking for missing keys is denied."""
@@ -90,7 +106,15 @@ class S3Store:
     client: s3.Client
     put: Mapping[str, str] = field(default_factory=dict)
 
-    def create(self, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]) -> bool:
+    def create(
+        self,
+        key: str,
+        body: bytes,
+        content_type: str,
+        metadata: Mapping[str, str],
+        *,
+        sure: bool = False,
+    ) -> bool:
         """Put an object with `If-None-Match: *` and its SHA-256, which S3 checks.
 
         Raises:
@@ -106,15 +130,19 @@ class S3Store:
             **self.put,
         }
         try:
-            answer = s3.call(self.client, "put_object", f"{self.url}/{key}", **arguments)
+            url = f"{self.url}/{key}"
+            answer = s3.call(self.client, "put_object", url, sure=sure, **arguments)
         except s3.ExistsError:
             return False
-        s3.check_encryption(answer, self.put, f"{self.url}/{key}")
+        s3.check_encryption(answer, self.put, url)
         return True
 
     def read(self, key: str) -> bytes:
         """Return the bytes of an object."""
-        return s3.get(self.client, f"{self.url}/{key}")
+        try:
+            return s3.get(self.client, f"{self.url}/{key}")
+        except s3.ChangedError as err:
+            raise MissingError(err.message) from err
 
     def exists(self, key: str) -> bool:
         """Whether an object exists."""
@@ -142,7 +170,15 @@ class LocalStore:
     root: Path
     scratch: Path
 
-    def create(self, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]) -> bool:  # noqa: ARG002 - files have neither
+    def create(
+        self,
+        key: str,
+        body: bytes,
+        content_type: str,  # noqa: ARG002 - files have none
+        metadata: Mapping[str, str],  # noqa: ARG002 - nor this
+        *,
+        sure: bool = False,  # noqa: ARG002 - the system always tells
+    ) -> bool:
         """Write a file, sync it, and link it into place.
 
         Raises:
@@ -178,10 +214,12 @@ class LocalStore:
         """Return the bytes of a file.
 
         Raises:
-            CeflineError: it can't be read.
+            CeflineError: it is missing, or can't be read.
         """
         try:
             return (self.root / key).read_bytes()
+        except FileNotFoundError as err:
+            raise MissingError(f"{self.root / key}: there is no such file") from err
         except OSError as err:
             raise of_system(err, str(self.root / key)) from err
 
