@@ -14,8 +14,10 @@ from cefline.after import check
 from cefline.config import Config
 from cefline.errors import ConfigError, TryAgainError
 from cefline.job import export
+from cefline.status import abandon, status
 from cefline.values import MaxRejects
 from cefline.verify.run import verify
+from tests.parts import KilledError, kill_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,6 +164,23 @@ def test_a_new_version_is_tagged_anew(s3_env: S3, run: Callable[..., Report]) ->
         assert tags_of(s3_env, "in/a.jsonl") == TAGGED
 
 
+def test_a_delivery_that_was_given_up_leaves_its_source_alone(
+    s3_env: S3, run: Callable[..., Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not delivered, so neither a tag nor another place says so; now or later."""
+    s3_env.put("in/a.jsonl", events("a"))
+    with monkeypatch.context() as patch:
+        kill_at(patch, "000001.cef", done=True)
+        with pytest.raises(KilledError):
+            run(f"{s3_env.url}/in")
+    config = Config(dest=str(tmp_path / "out"))
+    (delivery,) = [one.delivery for one in status(config)]
+    abandon(config, delivery)
+    for _ in range(2):
+        assert outcomes(run(f"{s3_env.url}/in", after="tag")) == ["known"]
+        assert tags_of(s3_env, "in/a.jsonl") == {}
+
+
 def test_the_tags_of_others_stay(s3_env: S3, run: Callable[..., Report]) -> None:
     """Rules of retention and of access go by them."""
     s3_env.put("in/a.jsonl", events("a"))
@@ -218,6 +237,30 @@ def test_an_object_is_moved(s3_env: S3, run: Callable[..., Report], name: str) -
     s3_env.put("in/b.jsonl", events("b"))
     assert outcomes(run(f"{s3_env.url}/in", **how)) == ["delivered"]
     assert len(below(s3_env, "done")) == 2
+
+
+@pytest.mark.parametrize("fails", ["", "upload_part_copy", "complete_multipart_upload"])
+def test_an_object_too_large_for_one_copy_is_moved(
+    s3_env: S3, run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """CopyObject ends at 5 GiB: it is copied in parts, and no upload stays open."""
+    monkeypatch.setattr(AFTER, "_COPIED_AT_ONCE", 12 << 20)
+    monkeypatch.setattr(AFTER, "_COPIED_PART", 5 << 20)
+    body = b"".join(b'{"msg": "%d %s"}\n' % (n, b"x" * (1 << 20)) for n in range(12))
+    s3_env.put("in/a.jsonl", body)
+    how: dict[str, Any] = {"after": "move", "after_to": f"{s3_env.url}/done"}
+    if fails:
+        with monkeypatch.context() as patch:
+            failing_once(patch, fails)
+            report = run(f"{s3_env.url}/in", **how)
+        assert "it was delivered, but not moved" in notes(report)
+        assert (below(s3_env, "in"), below(s3_env, "done")) == (["a.jsonl"], [])
+        uploads = s3_env.client.list_multipart_uploads(Bucket=s3_env.bucket, Prefix=s3_env.prefix)
+        assert "Uploads" not in uploads
+    run(f"{s3_env.url}/in", **how)
+    (moved,) = below(s3_env, "done")
+    assert s3_env.get(f"{s3_env.prefix}/done/{moved}").body == body
+    assert below(s3_env, "in") == []
 
 
 def test_a_file_is_moved(

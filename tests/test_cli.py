@@ -408,8 +408,8 @@ def test_the_worst_outcome_is_the_exit_code(codes: list[int], code: int) -> None
         ["exprt"],
         ["preview"],
         ["preview", "x", "-n", "0"],
-        ["export", "x", "gs://b/x"],
-        ["export", "gs://b/x", "out"],
+        ["export", "x", "ftp://b/x"],
+        ["export", "ftp://b/x", "out"],
     ],
 )
 def test_a_wrong_call_is_exit_code_2(call: Callable[..., Result], arguments: list[str]) -> None:

@@ -230,7 +230,7 @@ def test_bucket_and_dest_together_are_told(toml: Callable[..., Settings]) -> Non
 @pytest.mark.parametrize(
     "value",
     [
-        "gs://b/x",
+        "ftp://b/x",
         "http://h/x",
         "simplecache::s3://b",
         "",
@@ -282,7 +282,7 @@ def test_enabled_is_a_setting(
         ("[s3]\nread_timeout = 0", "expected seconds"),
         ("[s3]\nattempts = 0", "from 1 to 20"),
         ("[s3]\nallow_http = 'maybe'", "expected true or false"),
-        ("dest = 'gs://b'", "expected a local folder or s3://"),
+        ("dest = 'ftp://b'", "expected a local folder or s3://"),
     ],
 )
 def test_a_value_that_can_t_be_is_told(toml: Callable[..., Settings], text: str, says: str) -> None:

@@ -116,6 +116,29 @@ def test_a_delivery_is_planned_published_and_said_to_be_done(
     assert (done.removed, len(done.published)) == ([], 3)
 
 
+@pytest.mark.parametrize("check", ["listing", "full"])
+def test_parts_are_read_back_where_asked(
+    places: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    """A part of the right size and other bytes is found before the delivery is said to be done."""
+    dest, create = places[0], LocalStore.create
+    assert isinstance(dest, LocalStore)
+
+    def damaged(store: LocalStore, key: str, body: bytes, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        if key.endswith("2.cef.gz"):
+            body = bytes([*body[:20], body[20] ^ 1, *body[21:]])
+        return create(store, key, body, *rest, **more)
+
+    monkeypatch.setattr(LocalStore, "create", damaged)
+    parts = made(tmp_path)
+    if check == "full":
+        with pytest.raises(DeliveryError, match=r"000002\.cef\.gz exists, and its text is not"):
+            run(parts, places, check=check)
+    else:
+        run(parts, places, check=check)
+    assert plans.is_done(places[1], "a" * 32) is (check == "listing")
+
+
 def test_everything_happens_in_its_order(
     places: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

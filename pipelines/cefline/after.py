@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cefline import s3
 from cefline.errors import CeflineError, ConfigError, of_system
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from cefline.sources import Source
 
 After = Literal["none", "tag", "move"]
+
+_COPIED_AT_ONCE = 5 << 30
+"""CopyObject takes no more."""
+_COPIED_PART = 1 << 30
 
 TAG = {"Key": "cefline", "Value": "delivered"}
 
@@ -85,16 +90,39 @@ def _move_object(source: Source, target: str, client: s3.Client) -> None:
         message = f"{source.url} can't be moved to {target}"
         raise ConfigError(message, hint="after_to of sources on S3 is s3://bucket/prefix")
     bucket, key = s3.split(source.url)
-    s3.call(
-        client,
-        "copy_object",
-        target,
-        CopySource={"Bucket": bucket, "Key": key},
-        CopySourceIfMatch=source.version,
-    )
+    what: dict[str, Any] = {
+        "CopySource": {"Bucket": bucket, "Key": key},
+        "CopySourceIfMatch": source.version,
+    }
+    if source.size > _COPIED_AT_ONCE:
+        _copy_in_parts(source, target, client, what)
+    else:
+        s3.call(client, "copy_object", target, **what)
     # Replaced in the meantime, it stays: the next run delivers what it is now.
     if s3.call(client, "head_object", source.url)["ETag"] == source.version:
         s3.call(client, "delete_object", source.url)
+
+
+def _copy_in_parts(source: Source, target: str, client: s3.Client, what: dict[str, Any]) -> None:
+    """Copy an object that is too large for CopyObject, on S3's side; tags are not copied."""
+    upload = s3.call(client, "create_multipart_upload", target)["UploadId"]
+    try:
+        parts = []
+        for number, start in enumerate(range(0, source.size, _COPIED_PART), 1):
+            end = min(start + _COPIED_PART, source.size) - 1
+            part = {"UploadId": upload, "PartNumber": number, "CopySourceRange": _range(start, end)}
+            answer = s3.call(client, "upload_part_copy", target, **part, **what)
+            parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+        whole = {"UploadId": upload, "MultipartUpload": {"Parts": parts}}
+        s3.call(client, "complete_multipart_upload", target, **whole)
+    except BaseException:
+        with suppress(CeflineError):
+            s3.call(client, "abort_multipart_upload", target, UploadId=upload)
+        raise
+
+
+def _range(start: int, end: int) -> str:
+    return f"bytes={start}-{end}"
 
 
 def _move_file(source: Source, target: Path) -> None:

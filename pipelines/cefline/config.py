@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cefline.after import After
+    from cefline.deliver.delivery import Check
     from cefline.deliver.publish import Assume
     from cefline.literal import Form
     from cefline.pack import Compression
@@ -61,6 +62,7 @@ class Config:
     settle: float = 60.0
     turn_timeout: float = 600.0
     pace: float = 0.0
+    check: Check = "listing"
     known: Literal["deliver", "refuse"] = "deliver"
     evidence_id: int | None = None
     redeliver: str | None = None

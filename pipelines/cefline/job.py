@@ -14,8 +14,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from cefline import after, s3
+from cefline.deliver import plans, staging
 from cefline.deliver import seen as seens
-from cefline.deliver import staging
 from cefline.deliver.seen import Seen
 from cefline.deliver.state import bind
 from cefline.deliver.store import LocalStore
@@ -68,7 +68,12 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
     new = [source for source in sources if told[source.url] is None]
     told |= {one.url: one for one in _exported(new, job, progress or Silent(), dry_run=dry_run)}
     if config.after != "none" and not dry_run:
-        told = {source.url: _afterwards(source, told[source.url], job) for source in sources}
+        given_up = set(plans.abandoned(state))
+        told |= {
+            source.url: _afterwards(source, report, job)
+            for source in sources
+            if (report := told[source.url]) is not None and report.delivery not in given_up
+        }
     reports = [report for report in told.values() if report is not None]
     return Report((*missing, *reports), time.monotonic() - began, dry_run)
 
@@ -114,11 +119,11 @@ def _exported(
         return [run_source(source, run) for source in sources]
 
 
-def _afterwards(source: Source, report: SourceReport | None, job: _Job) -> SourceReport | None:
+def _afterwards(source: Source, report: SourceReport, job: _Job) -> SourceReport:
     """Tag or move a source that is delivered, now or before, where that was not done."""
     key = source.key(job.config.variant())
     tagged = key in job.known and job.known[key].tagged
-    if report is None or report.outcome not in {"delivered", "known"} or tagged:
+    if report.outcome not in {"delivered", "known"} or tagged:
         return report
     trouble = after.told(source, job.config, job.connect)
     if trouble:

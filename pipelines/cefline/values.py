@@ -217,6 +217,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "settle": wait,
     "turn_timeout": wait,
     "pace": wait,
+    "check": choice("listing", "full"),
     "known": choice("deliver", "refuse"),
     "evidence_id": count(0),
     "redeliver": token,

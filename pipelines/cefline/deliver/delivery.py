@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from cefline import keys
 from cefline.deliver import plans, turns
@@ -39,6 +39,10 @@ class Delivery:
     """What makes a delivery of its own of bytes that were delivered before."""
 
 
+Check = Literal["listing", "full"]
+"""`listing` compares sizes, since S3 compared the digest of each PUT; `full` reads parts back."""
+
+
 @dataclass(frozen=True, slots=True)
 class How:
     """How parts are put out."""
@@ -47,6 +51,8 @@ class How:
     """Seconds between two parts."""
     assume: Assume | None = None
     """What to think of a part that may have been put out and removed again."""
+    check: Check = "listing"
+    """What must be right before the manifest is made."""
     floor: int = 0
     """A turn that is known to be closed: those before it need not be listed."""
 
@@ -83,14 +89,14 @@ def deliver(
         places: destination and state.
         said: counts and rejects, for the manifest.
         wait: what is called with the open turn of another delivery, again and again.
-        how: pace, and what to assume.
+        how: pace, what to assume, and what to check.
 
     Returns:
         What is out; None where another run has finished the delivery in the meantime.
 
     Raises:
         FencedError: the segment is closed: what is left belongs to the next one.
-        DeliveryError: a key is taken by something else.
+        DeliveryError: a key is taken by something else, or a part is not what was put out.
     """
     dest, state = places
     if len(parts) > keys.MAX_PARTS:
@@ -116,6 +122,8 @@ def deliver(
             fence(plan, turn, places, how.assume)  # whoever began it may have been killed
             raise
     removed = check_listing(plan, turn, published, dest) if turn else []
+    if turn and how.check == "full":
+        read_back(plan, turn, len(published), dest)
     entries = [*earlier(delivery.id, segment.number, places), *(p.entry() for p in published)]
     told = {"turn": turn.number, "stamp": turn.stamp} if turn else {}
     plans.make_manifest(state, {**plan, **told, "parts": entries, **said})
