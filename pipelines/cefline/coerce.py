@@ -7,8 +7,10 @@ from decimal import Decimal
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cefline import times
+from cefline.records import as_text
 from cefline_schemas.timeline import Type
 
 _BLANK = r"^\s*$"
@@ -127,7 +129,15 @@ def scalar_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return value.cast(pl.String)
 
 
-def without_blank(text: pl.Series) -> pl.Series:
+def without_blank(text: pa.LargeStringArray) -> pa.LargeStringArray:
     """Return text with null for what is white space only."""
-    blank = text.str.contains(_BLANK)
-    return text.set(blank, None) if blank.any() else text
+    if not _may_be_blank(text):
+        return text
+    values = pl.Series(text)
+    return as_text(values.set(values.str.contains(_BLANK), None))
+
+
+def _may_be_blank(text: pa.LargeStringArray) -> bool:
+    """Whether some value may be blank; Arrow looks quicker, and takes more for white space."""
+    empty = pc.min(pc.binary_length(text)).as_py() == 0
+    return empty or pc.any(pc.utf8_is_space(text)).as_py() is True

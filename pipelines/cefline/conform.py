@@ -28,8 +28,6 @@ from cefline.records import (
 )
 from cefline_schemas.timeline import FIELDS, PLAUSIBLE, Field
 
-_BLANK = r"^\s*$"
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -149,12 +147,18 @@ def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes)
     if row.type == "time" and rules.time_unit is None:
         notes.seen.append(times.seen(values))
     typed = coerce.typed(values, row.type, rules.time_unit or "s", rules.timezone)
-    filled = ~values.str.contains(_BLANK) if values.dtype == pl.String else values.is_not_null()
-    notes.counts[row.name, PRESENT] += int(filled.sum())
-    notes.reject(values, typed.is_null() & filled, row, f"no {row.type}")
+    filled = _filled(values)
+    notes.counts[row.name, PRESENT] += len(filled) - filled.null_count()
+    if typed.null_count() > filled.null_count():
+        notes.reject(values, typed.is_null() & filled.is_not_null(), row, f"no {row.type}")
     if batch.typed and not coerce.is_native(values.dtype, row.type):
         notes.counts[row.name, "coerced"] += len(typed) - typed.null_count()
     return typed.to_arrow()
+
+
+def _filled(values: pl.Series) -> pl.Series:
+    """Return values with null for blank text."""
+    return pl.Series(coerce.without_blank(as_text(values))) if values.dtype == pl.String else values
 
 
 def _sound(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
@@ -188,7 +192,8 @@ def _valid_only(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
     else:
         stored = pl.repeat(None, len(column), dtype=pl.String, eager=True)
     notes.reject(stored, ~valid, row, "no UTF-8")
-    return pc.if_else(valid.to_arrow(), column, pa.scalar(None, column.type))
+    # Taken, not masked: under a mask the bytes would stay, and other steps look at them.
+    return column.take(pl.int_range(len(valid), eager=True).set(~valid, None).to_arrow())
 
 
 def _is_valid(value: pa.Scalar) -> bool:
@@ -212,11 +217,11 @@ def _is_decodable(value: object) -> bool:
 def _text(column: pa.Array, row: Field, notes: _Notes, form: literal.Form) -> pa.Array:
     """Return a column as text, null where it is blank; dictionaries stay dictionaries."""
     if isinstance(column, pa.DictionaryArray) and coerce.is_text(column.type.value_type):
-        values = coerce.without_blank(pl.Series(column.dictionary))
-        return pa.DictionaryArray.from_arrays(column.indices, as_text(values))
+        values = coerce.without_blank(column.dictionary)
+        return pa.DictionaryArray.from_arrays(column.indices, values)
+    if pa.types.is_large_string(column.type):
+        return coerce.without_blank(column)
     values = as_series(column)
-    if values.dtype == pl.String:
-        return as_text(coerce.without_blank(values))
     nested = isinstance(values.dtype, pl.List | pl.Array | pl.Struct)
     if nested:
         text = apply(values, literal.expression(pl.col(""), values.dtype, row.members, form))
@@ -271,16 +276,21 @@ def _count_times(columns: Columns, height: int, notes: _Notes) -> None:
 
 def _usable(columns: Columns, batch: Batch, notes: _Notes) -> Conformed:
     """Take out the rows without any usable field."""
-    used = [as_series(c).is_not_null() for c in columns.values()]
-    nowhere = pl.repeat(False, len(batch.ordinals), eager=True)
-    usable = reduce(or_, used, nowhere)
     rejected = placed(pl.concat(notes.rejects), batch.ordinals, columns.get("eventId"))
     ordinals = batch.ordinals
-    if not usable.all():
+    if not any(map(_is_full, columns.values())):
+        used = [as_series(c).is_not_null() for c in columns.values()]
+        usable = reduce(or_, used, pl.repeat(False, len(ordinals), eager=True))
         rejected = pl.concat([rejected, _unusable(batch, ordinals.filter(~usable))])
         columns = {name: column.filter(usable.to_arrow()) for name, column in columns.items()}
         ordinals = ordinals.filter(usable)
     return Conformed(columns, ordinals, rejected, +notes.counts, tuple(notes.seen))
+
+
+def _is_full(column: pa.Array) -> bool:
+    """Whether each row has a value; a dictionary may have null among its values."""
+    of_values = column.dictionary.null_count if isinstance(column, pa.DictionaryArray) else 0
+    return bool(column.null_count + of_values == 0)
 
 
 def _unusable(batch: Batch, ordinals: pl.Series) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cefline.escape import escape
-from cefline.records import Columns, apply
+from cefline.records import Columns, apply, as_text
 from cefline_schemas import cef
 
 
@@ -63,7 +63,8 @@ def header_text(raw: pl.Series) -> pl.Series:
     Line breaks become spaces; at most 512 bytes, never cut inside a character or an escape;
     backslashes at the end are left off.
     """
-    escaped = pl.Series(escape(raw.str.replace_all(r"[\r\n]", " "), cef.HEADER_ESCAPES).text)
+    in_one_line = as_text(raw.str.replace_all(r"[\r\n]", " "))
+    escaped = pl.Series(escape(in_one_line, cef.HEADER_ESCAPES).text)
     return apply(escaped, _trimmed(_cut(pl.col(""))))
 
 

@@ -5,9 +5,9 @@ distinct value where a column is dictionary-encoded. The last join's buffer is t
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import add
+from dataclasses import dataclass, field
+from functools import cache, reduce
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -54,13 +54,21 @@ class Profile:
     fields: tuple[Field, ...] = FIELDS
 
 
+class Fragment(NamedTuple):
+    """What one column adds to the lines of a batch; where its text is null, nothing."""
+
+    prefix: str
+    """What stands before the text of each row, ASCII. Long texts are not copied for it."""
+    text: pa.Array
+    """Large string, plain or as a dictionary, however far that would expand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """The lines of a batch, not yet joined."""
 
-    fragments: list[pa.Array]
-    """The header, which has no nulls, and the pairs, each with a space before it: large strings,
-    plain or as a dictionary, however far it would expand."""
+    fragments: list[Fragment]
+    """The header, which has no nulls, and the pairs, each with a space before it."""
     lengths: pl.Series
     """Bytes of each line with its LF (Int64)."""
     rows: pl.Series
@@ -71,7 +79,8 @@ class Rendered:
     def slices(self) -> Iterator[tuple[int, pa.LargeStringArray]]:
         """Yield the index of the first line and the lines, each with the LF that ends it."""
         for start, count in _cuts(self.lengths):
-            yield start, _join([part.slice(start, count) for part in self.fragments])
+            cut = [Fragment(p, text.slice(start, count)) for p, text in self.fragments]
+            yield start, _join(cut)
 
 
 def render(columns: Columns, profile: Profile) -> Rendered:
@@ -83,16 +92,13 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     named = name(columns, height)
     columns = {**columns, "type": named.repeated}
     pairs, rejected, counts = [], [no_rejects()], Counts()
-    for row in _keys(profile):
-        column = columns.get(row.name)
-        if column is not None and column.null_count < len(column):
-            pair, said = _pair(column, row)
-            pairs.append(pair)
-            if said.replaced is not None:
-                rejected.append(_replaced(column, row, said.replaced))
-                counts[row.name, REPLACED] += int(said.replaced.sum())
-            if said.bidi is not None:
-                counts[row.name, "bidi"] += int(said.bidi.sum())
+    for row, column, (pair, said) in _pairs(columns, profile):
+        pairs.append(pair)
+        if said.replaced is not None:
+            rejected.append(_replaced(column, row, said.replaced))
+            counts[row.name, REPLACED] += int(said.replaced.sum())
+        if said.bidi is not None:
+            counts[row.name, "bidi"] += int(said.bidi.sum())
     header = _header(named.text, columns, profile)
     return _bounded([header, *pairs], pl.concat(rejected), counts, profile.max_event)
 
@@ -104,19 +110,41 @@ def _keys(profile: Profile) -> Iterator[Field]:
             yield _MICROSECONDS
 
 
-def _pair(column: pa.Array, row: Field) -> tuple[pa.Array, Escaped]:
-    """Return ` key=value` of each row (null where there is none), and what was found in it."""
-    if not isinstance(column, pa.DictionaryArray):
-        said = _fragment(pl.Series(column), row)
-        return said.text, said
-    said = _fragment(pl.Series(column.dictionary), row)
-    pair = pa.DictionaryArray.from_arrays(column.indices, said.text)
-    return pair, said.spread(pl.Series(column.indices))
+def _pairs(
+    columns: Columns, profile: Profile
+) -> Iterator[tuple[Field, pa.Array, tuple[Fragment, Escaped]]]:
+    """Yield the fields that some row has, their columns, and their pairs with what was found."""
+    found = ((row, columns.get(row.name)) for row in _keys(profile))
+    present = [(row, c) for row, c in found if c is not None and c.null_count < len(c)]
+    coded = _coded([(row, c) for row, c in present if isinstance(c, pa.DictionaryArray)])
+    for row, column in present:
+        yield (
+            row,
+            column,
+            next(coded) if isinstance(column, pa.DictionaryArray) else _plain(row, column),
+        )
 
 
-def _fragment(values: pl.Series, row: Field) -> Escaped:
-    escaped = escape(apply(values, TEXT[row.type]), cef.EXTENSION_ESCAPES)
-    return replace(escaped, text=_concat(f" {row.cado.prefix}", escaped.text))
+def _plain(row: Field, column: pa.Array) -> tuple[Fragment, Escaped]:
+    if row.type in {"text", "list"}:
+        said = escape(column, cef.EXTENSION_ESCAPES)
+    else:  # numbers and truths have nothing to escape
+        said = Escaped(as_text(apply(pl.Series(column), TEXT[row.type])), None)
+    return Fragment(f" {row.cado.prefix}", said.text), said
+
+
+def _coded(found: list[tuple[Field, pa.DictionaryArray]]) -> Iterator[tuple[Fragment, Escaped]]:
+    """Escape the values of all dictionaries at once: each has few, and each call costs."""
+    if not found:
+        return
+    whole = escape(pa.concat_arrays([c.dictionary for _, c in found]), cef.EXTENSION_ESCAPES)
+    start = 0
+    for row, column in found:
+        said = whole.slice(start, len(column.dictionary))
+        start += len(column.dictionary)
+        pairs = _concat(f" {row.cado.prefix}", said.text)
+        pair = Fragment("", pa.DictionaryArray.from_arrays(column.indices, pairs))
+        yield pair, said.spread(pl.Series(column.indices))
 
 
 def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame:
@@ -126,12 +154,15 @@ def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame
     return rejects("replaced", rows, field=row.name, reason=reason, raw=raw)
 
 
-def _header(named: pl.Series, columns: Columns, profile: Profile) -> pa.LargeStringArray:
-    device = profile.device
-    constants = (device.vendor, device.product, device.version, device.signature_id)
-    start = "|".join(["CEF:0", *(escape_constant(c, cef.HEADER_ESCAPES) for c in constants), ""])
+def _header(named: pl.Series, columns: Columns, profile: Profile) -> Fragment:
     severity = as_text(_severity(columns, profile, len(named)).cast(pl.String))
-    return _concat(start, as_text(named), "|", severity, "|")
+    return Fragment("", _concat(_start(profile.device), as_text(named), "|", severity, "|"))
+
+
+@cache
+def _start(device: cef.Device) -> str:
+    constants = (device.vendor, device.product, device.version, device.signature_id)
+    return "|".join(["CEF:0", *(escape_constant(c, cef.HEADER_ESCAPES) for c in constants), ""])
 
 
 def _severity(columns: Columns, profile: Profile, height: int) -> pl.Series:
@@ -146,34 +177,34 @@ def _severity(columns: Columns, profile: Profile, height: int) -> pl.Series:
     return frame.with_columns(severity=severity.cast(pl.Int64))["severity"]
 
 
-def _lead(header: pa.Array, pairs: list[pa.Array]) -> tuple[pa.Array, list[pa.Array]]:
+def _lead(header: pa.Array, pairs: list[Fragment]) -> tuple[pa.Array, list[Fragment]]:
     """Join the header and the first pair of each row, which no space separates."""
     lead, rest = pa.nulls(len(header), pa.large_string()), []
     for pair in pairs:
         if lead.null_count == 0:
             rest.append(pair)
             continue
-        pair = decoded(pair)  # noqa: PLW2901 - the same fragment, in another form
-        later = pc.if_else(pc.is_null(lead), pa.scalar(None, pa.large_string()), pair)
-        lead = pc.coalesce(lead, pair)
+        whole = _concat(pair.prefix, decoded(pair.text))
+        later = pc.if_else(pc.is_null(lead), pa.scalar(None, pa.large_string()), whole)
+        lead = pc.coalesce(lead, whole)
         if later.null_count < len(later):
-            rest.append(later)
+            rest.append(Fragment("", later))
     without_space = pc.utf8_slice_codeunits(pc.fill_null(lead, ""), 1)
     return _concat(header, without_space), rest
 
 
 def _bounded(
-    fragments: list[pa.Array], rejected: pl.DataFrame, counts: Counts, max_event: int
+    fragments: list[Fragment], rejected: pl.DataFrame, counts: Counts, max_event: int
 ) -> Rendered:
-    height = len(fragments[0])
-    pairs = reduce(add, map(_length, fragments[1:]), pl.repeat(0, height, eager=True))
-    lf_less_space = (pairs == 0).cast(pl.Int64)  # no space stands before the first pair
-    lengths = _length(fragments[0]) + pairs + lf_less_space
+    height = len(fragments[0].text)
+    pairs = reduce(pc.add, map(_length, fragments[1:]), pa.repeat(0, height))
+    lf_less_space = pc.equal(pairs, 0).cast(pa.int64())  # no space stands before the first pair
+    lengths = pl.Series(pc.add(pc.add(_length(fragments[0]), pairs), lf_less_space))
     rows = pl.int_range(height, dtype=pl.UInt32, eager=True)
     long = lengths > max_event
     if long.any():
         keep = (~long).to_arrow()
-        fragments = [part.filter(keep) for part in fragments]
+        fragments = [Fragment(p, text.filter(keep)) for p, text in fragments]
         reason = f"line of more than {max_event} bytes"
         which = rows.filter(long)
         raw = pl.repeat(None, len(which), dtype=pl.Binary, eager=True)  # only the source has it
@@ -183,13 +214,12 @@ def _bounded(
     return Rendered(fragments, lengths, rows, rejected, counts)
 
 
-def _length(part: pa.Array) -> pl.Series:
-    """Bytes of each value; none for null."""
-    values = part.dictionary if isinstance(part, pa.DictionaryArray) else part
-    length = pl.Series(pc.binary_length(values)).cast(pl.Int64)
-    if isinstance(part, pa.DictionaryArray):
-        length = length.gather(pl.Series(part.indices))
-    return length.fill_null(0)
+def _length(part: Fragment) -> pa.Int64Array:
+    """Bytes that a fragment adds to each line; none for null."""
+    is_dictionary = isinstance(part.text, pa.DictionaryArray)
+    length = pc.binary_length(part.text.dictionary if is_dictionary else part.text)
+    length = pc.add(length.cast(pa.int64()), len(part.prefix))
+    return pc.fill_null(length.take(part.text.indices) if is_dictionary else length, 0)
 
 
 def _cuts(lengths: pl.Series) -> Iterator[tuple[int, int]]:
@@ -201,12 +231,21 @@ def _cuts(lengths: pl.Series) -> Iterator[tuple[int, int]]:
         start, done = stop, int(ends[stop - 1])
 
 
-def _join(parts: list[pa.Array]) -> pa.LargeStringArray:
-    lead, rest = _lead(parts[0], parts[1:])
+def _join(parts: list[Fragment]) -> pa.LargeStringArray:
+    lead, rest = _lead(parts[0].text, parts[1:])
     end, nothing = (pa.scalar(text, pa.large_string()) for text in ("\n", ""))
-    return pc.binary_join_element_wise(
-        *map(decoded, [lead, *rest]), end, nothing, null_handling="skip"
-    )
+    texts = (text for part in rest for text in _texts(part))
+    return pc.binary_join_element_wise(lead, *texts, end, nothing, null_handling="skip")
+
+
+def _texts(part: Fragment) -> Iterator[pa.Array | pa.Scalar]:
+    """Yield what is to be joined: prefix and text, with nulls in the same rows."""
+    if part.prefix:
+        prefix = pa.scalar(part.prefix, pa.large_string())
+        if part.text.null_count:
+            prefix = pc.if_else(pc.is_valid(part.text), prefix, pa.scalar(None, prefix.type))
+        yield prefix
+    yield decoded(part.text)
 
 
 def _concat(*parts: pa.Array | str) -> pa.LargeStringArray:
