@@ -30,6 +30,13 @@ _RAW_BYTES = 64 << 20
 _DICTIONARY_BYTES = 8
 """Text columns with less than this a value are read as dictionaries: indices of few values."""
 
+_SHORT_CHUNK = 4 << 20
+"""So are columns that repeat at least half of their values, if a row group has no more of them:
+Arrow copies the dictionary of a row group for each batch."""
+
+_SAMPLE = 1_000
+"""Rows of a row group that are looked at to know that."""
+
 
 def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
     """Open a Parquet file.
@@ -63,15 +70,20 @@ def _chunks(
     path: Path, url: str, metadata: pq.FileMetaData, known: Mapping[str, str], limits: Limits
 ) -> Iterator[Chunk]:
     start = 0
-    few = _few_valued(metadata)
+    few = [name for name in _few_valued(metadata) if name in known]
     try:
         with ExitStack() as stack:
             opened: dict[tuple[str, ...], pq.ParquetFile] = {}
             for group in range(metadata.num_row_groups):
                 rows = _batch_rows(metadata.row_group(group), known, limits)
-                names = (*few, *_large_valued(path, metadata, group, rows, known))
+                names = (
+                    *few,
+                    *_repeated(path, metadata, group, rows, [n for n in known if n not in few]),
+                )
                 if names not in opened:
-                    file = pq.ParquetFile(path, read_dictionary=list(names), **_OPTIONS)
+                    file = pq.ParquetFile(
+                        path, metadata=metadata, read_dictionary=names, **_OPTIONS
+                    )
                     opened[names] = stack.enter_context(file)
                 for read in opened[names].iter_batches(rows, [group], [*known]):
                     data = read.rename_columns([known[name] for name in read.schema.names])
@@ -83,26 +95,34 @@ def _chunks(
         raise TruncatedError(message) from err
 
 
-def _large_valued(
-    path: Path, metadata: pq.FileMetaData, group: int, rows: int, known: Mapping[str, str]
+def _repeated(
+    path: Path, metadata: pq.FileMetaData, group: int, rows: int, known: list[str]
 ) -> list[str]:
-    """Return text columns that would grow beyond all bounds if each row had its own value.
+    """Return the text columns of a row group to be read as dictionaries, by a look at some rows.
 
-    A dictionary page of 49 kB may hold a value of 1 MB that 50,000 rows point to. Reading one row
-    gives the dictionary.
+    They repeat their values, or would grow beyond all bounds if each row had its own: a dictionary
+    page of 49 kB may hold a value of 1 MB that 50,000 rows point to.
     """
     columns = (metadata.row_group(group).column(i) for i in range(metadata.num_columns))
-    texts = set(_text_columns(metadata))
-    names = [
-        c.path_in_schema for c in columns if c.path_in_schema in texts and c.has_dictionary_page
-    ]
-    names = [name for name in names if name in known]
+    size = {c.path_in_schema: c.total_uncompressed_size for c in columns if c.has_dictionary_page}
+    names = [name for name in _text_columns(metadata) if name in known and name in size]
     if not names:
         return []
-    with pq.ParquetFile(path, read_dictionary=names, **_OPTIONS) as file:
-        for first in file.iter_batches(1, [group], names):
-            return [name for name in names if _longest(first.column(name)) * rows > _EXPANDED]
-    return []
+    how = {"metadata": metadata, "read_dictionary": names, **_OPTIONS}
+    with pq.ParquetFile(path, **how) as file:
+        first = next(file.iter_batches(min(rows, _SAMPLE), [group], names), None)
+    if first is None:
+        return []
+    large = {n for n in names if _longest(first.column(n)) * rows > _EXPANDED}
+    return [
+        n
+        for n in names
+        if n in large or (size[n] <= _SHORT_CHUNK and _is_repeated(first.column(n)))
+    ]
+
+
+def _is_repeated(column: pa.Array) -> bool:
+    return len(column.indices.unique()) <= len(column) // 2
 
 
 def _longest(column: pa.Array) -> int:
@@ -113,7 +133,16 @@ def _longest(column: pa.Array) -> int:
 
 def _batch(data: pa.RecordBatch, start: int) -> Batch:
     ordinals = pl.int_range(start, start + data.num_rows, eager=True)
-    return Batch(data, ordinals, origin=partial(_origin, data, start))
+    compact = pa.RecordBatch.from_arrays([_compact(c) for c in data], data.schema.names)
+    return Batch(compact, ordinals, origin=partial(_origin, data, start))
+
+
+def _compact(column: pa.Array) -> pa.Array:
+    """Return a dictionary of the values that occur: a row group's has those of all its batches."""
+    if not isinstance(column, pa.DictionaryArray) or len(column.dictionary) <= len(column) // 2:
+        return column
+    used = column.indices.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(used.indices, column.dictionary.take(used.dictionary))
 
 
 def _origin(data: pa.RecordBatch, start: int, ordinals: pl.Series) -> pl.DataFrame:
