@@ -14,7 +14,7 @@ from aiohttp import ClientError, ClientSession, TCPConnector, web
 from yarl import URL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from aiohttp import ClientResponse
     from multidict import CIMultiDictProxy
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Fault = Literal["none", "reset", "reset_mid", "lost", "cut", "503", "500", "409", "stall"]
 
 _CODES = {"503": "SlowDown", "500": "InternalError", "409": "ConditionalRequestConflict"}
+_REFUSED = {"AccessDenied": 403, "ExpiredToken": 400}
 _BY_HAND = ("Transfer-Encoding", "Connection", "Content-Length", "Keep-Alive")
 _BODY = "<Error><Code>{}</Code><Message>injected</Message><RequestId>x</RequestId></Error>"
 
@@ -36,6 +37,7 @@ class Request(NamedTuple):
     fault: Fault
     status: int
     """The server's own; 0 where it was not asked."""
+    headers: Mapping[str, str]
 
     @property
     def key(self) -> str:
@@ -72,12 +74,23 @@ class Proxy(threading.Thread):
     """Listens on a free port of 127.0.0.1 in a thread and an event loop of its own."""
 
     def __init__(
-        self, upstream: str, choose: Callable[[str], tuple[Fault, float]] | None = None
+        self,
+        upstream: str,
+        choose: Callable[[str], tuple[Fault, float]] | None = None,
+        refuse: Callable[[Request], str] | None = None,
     ) -> None:
-        """Take the server's address and what chooses the fault of a request by its method."""
+        """Take the server's address, and what decides on requests.
+
+        Args:
+            upstream: the server.
+            choose: gives the fault of a request by its method.
+            refuse: gives the code with which S3 refuses a request, or nothing; it is asked before
+                the server is, and again with the server's status.
+        """
         super().__init__(daemon=True)
         self.log: list[Request] = []
         self._upstream, self._choose = upstream, choose or (lambda _: ("none", 0.0))
+        self._refuse = refuse or (lambda _: "")
         self._loop = asyncio.new_event_loop()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -124,9 +137,9 @@ class Proxy(threading.Thread):
             body = await request.read()
             await asyncio.sleep(seconds if fault == "stall" else 0)
             if fault in _CODES:
-                answer = self._error(fault)
+                answer = _error(int(fault), _CODES[fault])
             else:
-                status, answer = await self._forwarded(request, body)
+                status, answer = await self._asked(request, body)
         self.log.append(_logged(request, fault, status))
         if answer is None or fault == "lost":
             return self._abort(request)
@@ -134,9 +147,14 @@ class Proxy(threading.Thread):
             return await self._cut(request, answer)
         return answer
 
-    def _error(self, fault: Fault) -> web.Response:
-        text = _BODY.format(_CODES[fault])
-        return web.Response(status=int(fault), text=text, content_type="application/xml")
+    async def _asked(self, request: web.Request, body: bytes) -> tuple[int, web.Response | None]:
+        """Ask the server what may be asked; that something is not there, not all may know."""
+        status, answer = 0, None
+        code = self._refuse(_logged(request, "none", 0))
+        if not code:
+            status, answer = await self._forwarded(request, body)
+            code = self._refuse(_logged(request, "none", status)) if status else ""
+        return status, _error(_REFUSED[code], code) if code else answer
 
     async def _forwarded(
         self, request: web.Request, body: bytes
@@ -167,6 +185,11 @@ class Proxy(threading.Thread):
         return cut
 
 
+def _error(status: int, code: str) -> web.Response:
+    text = _BODY.format(code)
+    return web.Response(status=status, text=text, content_type="application/xml")
+
+
 def _copied(reply: ClientResponse, body: bytes) -> web.Response:
     headers: CIMultiDictProxy[str] = reply.headers
     kept = [(name, value) for name, value in headers.items() if name not in _BY_HAND]
@@ -178,4 +201,6 @@ def _logged(request: web.Request, fault: Fault, status: int) -> Request:
     asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
     create_only = request.headers.get("If-None-Match") == "*"
     bucket_and_key = urllib.parse.unquote(path).strip("/")
-    return Request(request.method, bucket_and_key, asked, create_only, fault, status)
+    return Request(
+        request.method, bucket_and_key, asked, create_only, fault, status, request.headers
+    )

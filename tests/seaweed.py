@@ -60,6 +60,7 @@ ADMIN = Identity("admin", "testkey", "testsecret", ("Admin", "Read", "List", "Ta
 WRITER = Identity(
     "writer", "writerkey", "writersecret", _on_bucket("Read", "List", "Tagging", "Write")
 )
+RENEWED = Identity("renewed", "renewedkey", "renewedsecret", WRITER.actions)
 READER = Identity("reader", "readerkey", "readersecret", _on_bucket("Read", "List"))
 
 
@@ -191,7 +192,7 @@ def start(folder: Path, ports: tuple[int, ...] = (), *, tries: int = 3) -> Serve
 
 def _start(folder: Path, ports: tuple[int, ...]) -> Server:
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    identities = [who.config() for who in (ADMIN, WRITER, READER)]
+    identities = [who.config() for who in (ADMIN, WRITER, RENEWED, READER)]
     (folder / "s3.json").write_text(json.dumps({"identities": identities}), encoding="utf-8")
     with (folder / "weed.log").open("ab") as log:
         process = subprocess.Popen(
