@@ -358,6 +358,24 @@ def test_a_file_is_moved_later_where_that_failed(
     assert len(files(tmp_path / "done")) == 1
 
 
+@pytest.mark.parametrize("where", ["folder", "prefix"])
+def test_a_place_that_was_emptied_is_nothing_to_do(
+    s3_env: S3,
+    settled: Callable[[str, bytes], Path],
+    run: Callable[..., Report],
+    tmp_path: Path,
+    where: str,
+) -> None:
+    """Under cron each run finds an empty place once all is moved: no error, unlike a wrong name."""
+    s3_env.put("in/a.jsonl", events("a"))
+    place = f"{s3_env.url}/in/" if where == "prefix" else settled("in/a.jsonl", events("a")).parent
+    to = f"{s3_env.url}/done" if where == "prefix" else str(tmp_path / "done")
+    codes = [run(place, after="move", after_to=to).exit_code for _ in range(2)]
+    assert codes == [0, 0]
+    assert run(place).exit_code == 1
+    assert run(f"{place}missing", after="move", after_to=to).exit_code == 1
+
+
 def test_an_object_that_was_replaced_stays(
     s3_env: S3, run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -501,6 +501,17 @@ def test_a_source_that_can_t_be_read_is_told(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_that_could_not_begin_says_so_in_json(
+    call: Callable[..., Result], tmp_path: Path
+) -> None:
+    """One object, as for any other run; and the message on standard error."""
+    write(tmp_path / "x", events(2))
+    result = call("export", tmp_path / "x", "s3://bucket", "--json")
+    assert (result.code, result.json["exit_code"]) == (78, 78)
+    assert "root of a bucket" in result.json["error"]
+    assert "root of a bucket" in result.err
+
+
 @pytest.mark.parametrize("command", ["export", "preview"])
 def test_numbers_that_are_no_seconds_are_told(
     call: Callable[..., Result], tmp_path: Path, command: str

@@ -162,3 +162,56 @@ def test_a_run_without_new_credentials_is_to_be_run_again(
     assert delivered(s3) == IDS
     assert export(login).code == 0
     assert delivered(s3) == IDS
+
+
+ENDS = ["expired ones", "none"]
+
+
+@pytest.mark.parametrize("ends", ENDS)
+@pytest.mark.parametrize("minutes", [12, 5], ids=["advisory", "mandatory"])
+def test_a_login_that_has_ended_is_to_be_renewed(
+    s3: S3,
+    tmp_path: Path,
+    export: Callable[[Login], Result],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ends: str,
+    minutes: float,
+) -> None:
+    """The process hands out what has expired, or fails, as it does until someone logs in again."""
+    login = Login(tmp_path / "login", "-000003.cef.gz", renews=False)
+    login.hand_out(WRITER, minutes)
+    refuse = login.refuse
+
+    def ending(asked: faults.Request) -> str:
+        before, code = login.expired, refuse(asked)
+        if login.expired and not before:
+            if ends == "none":
+                login.file.unlink()
+            else:
+                login.hand_out(WRITER, -1)
+        return code
+
+    monkeypatch.setattr(login, "refuse", ending)
+    failed = export(login)
+    assert failed.code == 75
+    assert "Log in again" in failed.err
+    assert "Traceback" not in f"{failed.err}{caplog.text}"
+    login.hand_out(RENEWED, 60)
+    assert export(login).code == 0
+    assert delivered(s3) == IDS
+
+
+@pytest.mark.parametrize("ends", ENDS)
+def test_a_login_that_ended_before_the_run_is_told(
+    s3: S3, tmp_path: Path, export: Callable[[Login], Result], ends: str
+) -> None:
+    """At once, in a line that says what to do."""
+    login = Login(tmp_path / "login", "nothing", renews=False)
+    if ends == "expired ones":
+        login.hand_out(WRITER, -1)
+    failed = export(login)
+    assert failed.code == 75
+    assert "Log in again" in failed.err
+    assert s3.sizes() == {}

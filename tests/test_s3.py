@@ -477,6 +477,19 @@ def test_an_object_that_changes_is_not_read_as_a_mix(
         fetch(source, tmp_path, connect)
 
 
+@pytest.mark.parametrize(
+    ("listed", "says"), [([], "changed or went"), ([{"Key": "a.jsonl"}], "access denied")]
+)
+def test_a_source_that_went_is_not_taken_for_missing_rights(
+    tmp_path: Path, listed: list[dict[str, str]], says: str
+) -> None:
+    """S3 answers 403 for a missing key to those who may list only some prefixes."""
+    fs = FakeFs(answered("AccessDenied", 403), {"Contents": listed})
+    source = Source("s3://cef/a.jsonl", 1, "v")
+    with pytest.raises(CeflineError, match=says):
+        fetch(source, tmp_path, lambda: as_client(fs))
+
+
 def test_a_changed_object_is_refused_by_its_version(
     s3: S3, connect: Callable[[], s3_module.Client], tmp_path: Path
 ) -> None:

@@ -15,11 +15,11 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cefline.deliver.remote import RemoteStore
-from cefline.deliver.store import LocalStore, S3Store, Store, open_store
+from cefline.deliver.store import LocalStore, MissingError, S3Store, Store, open_store
 from cefline.errors import CeflineError, ConfigError, TryAgainError
-from cefline.s3 import S3Settings
+from cefline.s3 import DeniedError, S3Settings
 from tests import seaweed
-from tests.parts import FakeFs, as_client, s3_store
+from tests.parts import FakeFs, answered, as_client, s3_store
 
 if TYPE_CHECKING:
     from tests.seaweed import S3
@@ -285,6 +285,20 @@ def test_an_object_that_is_not_encrypted_as_asked_is_told(answer: dict[str, str]
     with pytest.raises(ConfigError, match="did not encrypt") as caught:
         store.create("a", b"x", TEXT, {})
     assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
+    ("listed", "kind"), [([], MissingError), ([{"Key": "siem/a", "Size": 1}], DeniedError)]
+)
+def test_a_missing_key_is_not_taken_for_missing_rights(
+    listed: list[dict[str, object]], kind: type[CeflineError]
+) -> None:
+    """S3 answers 403 for a missing key to those who may list only some prefixes."""
+    fs = FakeFs(answered("AccessDenied", 403), {"Contents": listed})
+    with pytest.raises(kind) as caught:
+        S3Store("s3://cef/siem", as_client(fs)).read("a")
+    assert type(caught.value) is kind
+    assert "s3://cef/siem/a" in str(caught.value)
 
 
 def test_tags_are_on_the_object(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,8 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
         raise UsageError(message, hint="cefline export SOURCE... DEST")
     after.check(config)
     connect = cache(partial(s3.connect, config.s3))
-    sources, missing = found(config.sources, config.allowed_sources, connect)
+    emptied = config.after == "move"
+    sources, missing = found(config.sources, config.allowed_sources, connect, emptied=emptied)
     dest, state = stores(config, connect)
     if not dry_run:
         bind(state, dest, hive=config.hive, adopt=config.adopt)

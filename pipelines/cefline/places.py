@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 
 
 def found(
-    names: tuple[str, ...], allowed: tuple[str, ...], connect: Callable[[], s3.Client]
+    names: tuple[str, ...],
+    allowed: tuple[str, ...],
+    connect: Callable[[], s3.Client],
+    *,
+    emptied: bool = False,
 ) -> tuple[list[Source], list[SourceReport]]:
-    """Return the sources that the names stand for, each once, and the names that stand for none."""
+    """Return the sources that the names stand for, each once, and the names that stand for none.
+
+    Places to search are none of these where they may have been `emptied`.
+    """
     found: dict[str, Source] = {}
     missing = []
     for name in names:
         try:
-            sources = find([name], connect)
+            sources = find([name], connect, emptied=emptied)
             _check_allowed(sources, allowed)
             found.update({source.url: source for source in sources})
         except CeflineError as err:

@@ -7,6 +7,7 @@ botocore's retries are off as well: they know neither 409 nor a body that breaks
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import time
@@ -72,6 +73,10 @@ class ExistsError(CeflineError):
     """A create-only PUT met an object (412); whether it is ours, its text tells."""
 
 
+class DeniedError(ConfigError):
+    """Access is denied (403); so is a missing key, to those who may list only some prefixes."""
+
+
 class ChangedError(CeflineError):
     """An object is not the one that was listed (412 to `If-Match`)."""
 
@@ -90,8 +95,11 @@ def connect(settings: S3Settings) -> Client:
     Raises:
         ConfigError: the settings name a profile that does not exist.
     """
-    import botocore.exceptions
+    import botocore.exceptions as boto
     import s3fs
+
+    for name in ("botocore.credentials", "aiobotocore.credentials"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they log tracebacks; we tell
 
     config = {
         "retries": {"mode": "standard", "total_max_attempts": 1},  # ours is the one layer
@@ -111,7 +119,9 @@ def connect(settings: S3Settings) -> Client:
         )
         fs.retries = 1
         fs.connect()
-    except (botocore.exceptions.BotoCoreError, ValueError) as err:
+    except _no_login() as err:
+        raise LaterError(f"no S3 credentials: {masked(str(err))}", hint=_LOGIN) from err
+    except (boto.BotoCoreError, ValueError) as err:
         message = f"S3 can't be set up: {err}"
         raise ConfigError(message, hint="Check AWS_PROFILE, the region and the endpoint") from err
     refuse_plain(str(fs.s3.meta.endpoint_url), allow=settings.allow_http)
@@ -248,6 +258,9 @@ _LATER_STATUS = {
 _LOOPBACK = r"http://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
 
 _DENIED = "The credentials in use may not do this: see the policy in the README"
+_LOGIN = "Log in again, or look at what hands out the credentials"
+_HANDED_OUT = "refreshed credentials are still expired"
+"""What botocore raises without a type of its own."""
 _BUCKET = "Create it, or correct its name and the endpoint"
 _KEYS = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the profile"
 _REGION = "Set s3.region or AWS_DEFAULT_REGION"
@@ -261,9 +274,9 @@ _BY_CODE: dict[str, tuple[type[CeflineError], str, str]] = {
     "BadDigest": (TryAgainError, "the object was damaged on its way", _LATER),
     "InvalidToken": (ConfigError, "the session token is wrong", _KEYS),
     "AuthorizationHeaderMalformed": (ConfigError, "the region is wrong", _REGION),
-    "AccessDenied": (ConfigError, "access denied", _DENIED),
-    "AllAccessDisabled": (ConfigError, "access denied", _DENIED),
-    "403": (ConfigError, "access denied", _DENIED),
+    "AccessDenied": (DeniedError, "access denied", _DENIED),
+    "AllAccessDisabled": (DeniedError, "access denied", _DENIED),
+    "403": (DeniedError, "access denied", _DENIED),
     "SignatureDoesNotMatch": (ConfigError, "the secret key is wrong", _KEYS),
     "InvalidAccessKeyId": (ConfigError, "the access key is not known", _KEYS),
     "NoSuchBucket": (ConfigError, "there is no such bucket", _BUCKET),
@@ -276,7 +289,7 @@ _BY_CODE: dict[str, tuple[type[CeflineError], str, str]] = {
         "Set s3.region or AWS_DEFAULT_REGION",
     ),
     "KMS.NotFoundException": (ConfigError, "there is no such KMS key", "Check `sse_kms_key_id`"),
-    "ExpiredToken": (LaterError, "the session token has expired", "Log in again"),
+    "ExpiredToken": (LaterError, "the session token has expired", _LOGIN),
     "RequestTimeTooSkewed": (LaterError, "this machine's clock is wrong", "Set the clock"),
 }
 """S3's error code to our error, what it says and what to do."""
@@ -289,16 +302,26 @@ def _translated(err: Exception, url: str) -> CeflineError:
     answer = getattr(err, "response", None) or getattr(err.__cause__, "response", None)
     if isinstance(answer, dict):
         return _answered(answer, url)
-    if isinstance(err, boto.NoCredentialsError | boto.PartialCredentialsError):
-        return ConfigError(f"{url}: {err}", hint=_KEYS)
-    if isinstance(err, boto.ParamValidationError):
-        return ConfigError(f"{url}: {masked(str(err))}", hint=_BUCKET)
+    if isinstance(err, _no_login()) or _HANDED_OUT in str(err):
+        return LaterError(f"{url}: no credentials: {masked(str(err))}", hint=_LOGIN)
+    if isinstance(
+        err, boto.NoCredentialsError | boto.PartialCredentialsError | boto.ParamValidationError
+    ):
+        hint = _BUCKET if isinstance(err, boto.ParamValidationError) else _KEYS
+        return ConfigError(f"{url}: {masked(str(err))}", hint=hint)
     what = f"{type(err).__name__}: {masked(str(err))}"
     if isinstance(err, boto.EndpointConnectionError | boto.ConnectTimeoutError):  # nothing was sent
         return TryAgainError(f"{url} can't be reached: {what}", hint=_LATER)
     if isinstance(err, boto.BotoCoreError | OSError | aiohttp.ClientError | TimeoutError):
         return UnsureError(f"{url} can't be reached: {what}", hint=_LATER)
     return CeflineError(f"{url}: {what}")
+
+
+def _no_login() -> tuple[type[Exception], ...]:
+    """Return what is raised where credentials can't be had until someone logs in again."""
+    import botocore.exceptions as boto
+
+    return boto.CredentialRetrievalError, boto.SSOError, boto.TokenRetrievalError
 
 
 def _answered(answer: dict[str, Any], url: str) -> CeflineError:

@@ -68,12 +68,20 @@ class Local:
     """Its identity: SHA-256 over the SHA-256 of its 64 MiB chunks."""
 
 
-def find(names: Iterable[str], connect: Callable[[], s3.Client]) -> list[Source]:
+def find(
+    names: Iterable[str], connect: Callable[[], s3.Client], *, emptied: bool = False
+) -> list[Source]:
     """Find the sources that files, folders and globs name, local or `s3://`, each once.
 
     In folders and below S3 prefixes, those that are named as timelines are (`.parquet`, `.pq`,
     `.json`, `.jsonl`, `.ndjson`, also with `.gz` or `.zst`); hidden ones (`.` or `_` first) are
     left out. An exact name is taken as it is.
+
+    Args:
+        names: as a user gives them.
+        connect: gives the S3 client.
+        emptied: whether folders and `s3://` names with `/` at their end may hold no source, since
+            those that were delivered are moved away.
 
     Raises:
         UsageError: a name is of another scheme.
@@ -88,7 +96,7 @@ def find(names: Iterable[str], connect: Callable[[], s3.Client]) -> list[Source]
             matches = _on_s3(name, connect()) if name.startswith("s3://") else _on_disk(name)
         except OSError as err:
             raise of_system(err, printable(name)) from err
-        if not matches and not _MAGIC.search(name):
+        if not matches and not _MAGIC.search(name) and not (emptied and _is_place(name)):
             message = (
                 f"{printable(name)}: there is no such file, nor a folder with a timeline in it"
             )
@@ -130,6 +138,12 @@ def check_unchanged(local: Local) -> None:
     if found != replace(local.source, scanned=False):
         message = f"{local.source.url} changed while it was read"
         raise SourceError(message, hint="Run again when its export has finished")
+
+
+def _is_place(name: str) -> bool:
+    if name.startswith("s3://"):
+        return name.endswith("/")
+    return Path(name.removeprefix("file://")).is_dir()
 
 
 def _on_disk(name: str) -> list[Source]:
@@ -209,11 +223,18 @@ def _download(source: Source, path: Path, client: s3.Client) -> None:
     try:
         with path.open("wb") as file, ThreadPoolExecutor(_CONNECTIONS) as pool:
             list(pool.map(fetch_range, range(0, source.size, _RANGE)))
-    except (s3.ChangedError, s3.ExistsError) as err:  # 404, and 412 to If-Match
+    except (s3.ChangedError, s3.ExistsError, s3.DeniedError) as err:  # 404, 412 to If-Match, 403
+        if isinstance(err, s3.DeniedError) and _is_listed(source, client):
+            raise
         message = f"{source.url} changed or went while it was fetched"
         raise SourceError(message, hint="Run again when its export has finished") from err
     except OSError as err:
         raise of_system(err, str(path)) from err
+
+
+def _is_listed(source: Source, client: s3.Client) -> bool:
+    key = s3.split(source.url)[1]
+    return any(listed["Key"] == key for listed in s3.listing(client, source.url))
 
 
 def _identity(path: Path) -> str:

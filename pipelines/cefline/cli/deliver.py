@@ -9,6 +9,7 @@ import click
 
 from cefline.cli.options import EXIT_CODES, SETTINGS, settings, with_dest, with_settings
 from cefline.cli.output import complain, progress, say
+from cefline.errors import CeflineError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,16 +41,21 @@ def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  
     destination, DEST is left out and every argument is a SOURCE.
     """
     dry_run, as_json, quiet = (bool(options.pop(n)) for n in ("dry_run", "as_json", "quiet"))
-    found = settings(file, options)
-    if not found.config.enabled:
-        _disabled(found, as_json=as_json)
-        return 0
-    config = _placed(found, places)
-    shown = progress(quiet=quiet)
+    try:
+        found = settings(file, options)
+        if not found.config.enabled:
+            _disabled(found, as_json=as_json)
+            return 0
+        config = _placed(found, places)
+        shown = progress(quiet=quiet)
 
-    from cefline.job import export as run
+        from cefline.job import export as run
 
-    report = run(config, progress=shown, dry_run=dry_run)
+        report = run(config, progress=shown, dry_run=dry_run)
+    except CeflineError as err:
+        if as_json:
+            say(json.dumps({"error": str(err), "exit_code": err.exit_code}, ensure_ascii=False))
+        raise
     _print_report(report, as_json=as_json, quiet=quiet)
     return report.exit_code
 

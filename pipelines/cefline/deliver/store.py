@@ -143,6 +143,10 @@ class S3Store:
             return s3.get(self.client, f"{self.url}/{key}")
         except s3.ChangedError as err:
             raise MissingError(err.message) from err
+        except s3.DeniedError as err:
+            if self.exists(key):
+                raise
+            raise MissingError(f"{self.url}/{key}: there is no such object") from err
 
     def exists(self, key: str) -> bool:
         """Whether an object exists."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from cefline.deliver.store import Store
+from cefline.deliver.store import MissingError, Store
 from cefline.errors import CeflineError, SourceError
 from cefline.pack import BROKEN, text_of
 from cefline.parse import parse
@@ -36,7 +36,11 @@ def check_parts(
         if part["key"] not in listed:
             found.findings.append(_missing(part, removed_before))
             continue
-        problem, events = _part(part, dest, listed[part["key"]], digests)
+        try:
+            problem, events = _part(part, dest, listed[part["key"]], digests)
+        except MissingError:  # since the listing
+            found.findings.append(_missing(part, removed_before))
+            continue
         found.events += events
         found.findings += problem
     return found
@@ -62,6 +66,8 @@ def _part(
     try:
         body = dest.read(key)
         text = text_of(body)
+    except MissingError:
+        raise
     except CeflineError as err:
         return [Finding("missing", key, f"it can't be read: {err}")], 0
     except BROKEN as err:
