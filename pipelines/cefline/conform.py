@@ -104,7 +104,7 @@ def _of_evidence(conformed: Conformed, number: int) -> Conformed:
 def _has(batch: Batch, name: str) -> bool:
     if name not in batch.data.schema.names:
         return False
-    structured = batch.structures is not None and not batch.structures[name].is_null().all()
+    structured = batch.structures is not None and name in batch.structures
     return structured or batch.data.column(name).null_count < batch.data.num_rows
 
 
@@ -137,7 +137,8 @@ def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes)
     column = batch.data.column(name)
     if batch.typed:  # JSON's text has been checked
         column = _sound(coerce.plain(column), row, notes)
-    structures = None if batch.structures is None else batch.structures[name]
+    nested = batch.structures
+    structures = nested[name] if nested is not None and name in nested else None
     if row.type in {"text", "list"}:
         text = _text(column, row, notes, rules.lists)
         if structures is None:

@@ -20,8 +20,9 @@ class Batch:
     ordinals: pl.Series
     """The place of each row in the source, from 0 (Int64): row, line or element."""
     structures: pl.DataFrame | None = None
-    """JSON only: the JSON text of values that are lists or objects, null elsewhere; `data` is null
-    there. JSON has its values as text, and text that looks like a list must stay text."""
+    """JSON only: the JSON text of values that are lists or objects, null elsewhere, of the columns
+    that have such; `data` is null there. JSON has its values as text, and text that looks like a
+    list must stay text."""
     typed: bool = True
     """Whether the values have the source's types: those of JSON are all read as text."""
     origin: Callable[[pl.Series], pl.DataFrame] | None = None

@@ -14,6 +14,10 @@ _ESCAPED = r"""\\u[dD][89a-fA-F]|\\u00[2-7][0-9a-fA-F]\w*"\s*:"""  # surrogates;
 _ANY_ESCAPED = r"""\\u[dD][89a-fA-F]|\\[^"]+"\s*:"""  # names that are carried are not ASCII alone
 _LOOSE = r'[^\\]"\s+:'  # a blank before the colon
 
+_QUICK = r'":\[|":\{|": [\[{]|":[\t\r]|": [ \t\r]|"[\t\r]|" [:\t\r]|"  |\\u'
+"""A list or an object after a key, blanks but a single space around its colon, an escape."""
+_FLOAT = r'":\s*-?[0-9]+[.eE]'
+
 
 class Names(NamedTuple):
     """What is read of JSON."""
@@ -28,8 +32,8 @@ class Names(NamedTuple):
     """The schema with the columns' names."""
     texts: list[str]
     """Columns whose field takes any value."""
-    maybe: str
-    """Matches lines that could be suspicious: any name, four times as fast as all names."""
+    maybe: tuple[str, ...]
+    """Each matches lines that could be suspicious; quicker than looking for all names."""
     suspicious: str
     """Matches lines whose values polars can't tell: lists, objects and floats where text is
     expected, surrogates, escaped names."""
@@ -43,9 +47,10 @@ def names(carried: Carried = ()) -> Names:
     fields |= dict(carried)
     texts = [column[name] for name, row in fields.items() if row.type in {"text", "list"}]
     escaped = _ANY_ESCAPED if carried else _ESCAPED
-    maybe = rf'{escaped}|[^\\]"(?:{_NOT_TEXT}|\s+:)'
+    maybe = (_ANY_ESCAPED, _QUICK, _FLOAT) if carried else (_QUICK, _FLOAT)
     listed = rf'{escaped}|{_LOOSE}|"(?:{"|".join(texts)})"{_NOT_TEXT}'
     read, named = (
         pl.Schema(dict.fromkeys(all_, pl.String())) for all_ in (fields, column.values())
     )
-    return Names(fields, read, column, named, texts, maybe, maybe if carried else listed)
+    of_any = rf'{escaped}|[^\\]"(?:{_NOT_TEXT}|\s+:)'
+    return Names(fields, read, column, named, texts, maybe, of_any if carried else listed)

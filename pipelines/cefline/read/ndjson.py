@@ -23,10 +23,13 @@ from cefline.read.byline import MAX_DEPTH, by_line, json_object
 from cefline.read.carry import Carried
 from cefline.read.frames import Lines, origin
 from cefline.read.names import Names, names
-from cefline.records import REJECTS, no_rejects
+from cefline.records import REJECTS, apply, no_rejects
 from cefline_schemas.timeline import CANONICAL
 
 _KEY = r'"[^"\\]*":'
+_KEY_END = '":'
+_WITHIN_TEXT = '\\":'
+"""What looks like the end of a key within a string."""
 
 CUT_OFF = "cut off, what is whole was read"
 
@@ -154,17 +157,37 @@ def _parsed(text: bytes, table: Names) -> pl.DataFrame | None:
 
 
 def _suspicious(frame: pl.DataFrame, lines: pl.Series, table: Names) -> pl.Series:
-    """Return the rows of which polars can't tell what their values were."""
-    booleans = pl.any_horizontal(pl.col(n).is_in(["true", "false"]) for n in table.texts)
-    boolean = frame.select(booleans.fill_null(value=False)).to_series()
-    keys = lines.str.extract_all(_KEY)  # of equal ones polars takes the first, JSON the last
-    twice = keys.list.n_unique() < keys.list.len()
-    rows = (lines.str.contains(table.maybe) | boolean).arg_true()
-    maybe = lines.gather(rows)
-    rows = rows.filter(maybe.str.contains(table.suspicious) | maybe.str.contains(r":\s*[tf]"))
-    brackets = sum(lines.str.count_matches(sign, literal=True) for sign in "[{")
-    other = twice | (brackets > MAX_DEPTH)
-    return pl.concat([rows, other.arg_true()]).unique().sort() if other.any() else rows
+    """Return the rows of which polars can't tell what their values were.
+
+    Each look is at what a quicker one has left.
+    """
+    texts = [name for name in table.texts if frame[name].null_count() < frame.height]
+    line, truths = pl.col("line"), pl.col(texts).is_in(["true", "false"])
+    looked = frame.select(
+        filled=pl.sum_horizontal(pl.all().is_not_null()),
+        truth=pl.any_horizontal(pl.lit(value=False), truths.fill_null(value=False)),
+        line=lines,
+    ).with_columns(
+        keys=_count(line, _KEY_END) - _count(line, _WITHIN_TEXT),
+        odd=pl.any_horizontal(line.str.contains(look) for look in table.maybe),
+    )
+    maybe = looked.with_row_index("row").filter(pl.col("odd") | pl.col("truth"))
+    signs = _count(line, "[") + _count(line, "{")
+    truth = pl.col("truth") & line.str.contains(r":\s*[tf]")
+    found = maybe.filter(line.str.contains(table.suspicious) | truth | (signs > MAX_DEPTH))["row"]
+    # Where each key has a value of its own in the frame, there is none twice.
+    twice = _twice(lines, (looked["keys"] != looked["filled"]).arg_true())
+    return pl.concat([found, twice]).unique().sort() if len(twice) else found
+
+
+def _count(line: pl.Expr, sign: str) -> pl.Expr:
+    return line.str.count_matches(sign, literal=True).cast(pl.Int64)
+
+
+def _twice(lines: pl.Series, rows: pl.Series) -> pl.Series:
+    """Return those of some rows that have a key twice: polars takes the first, JSON the last."""
+    keys = pl.col("").str.extract_all(_KEY)
+    return rows.filter(apply(lines.gather(rows), keys.list.n_unique() < keys.list.len()))
 
 
 def _batch(
@@ -184,15 +207,14 @@ def _batch(
     found = by_line(texts.gather(suspicious), suspicious, table)
     nested = None
     if len(suspicious):
-        values = pl.DataFrame(found.texts, table.columns)
-        structures = pl.DataFrame(found.structures, table.columns)
-        frame = frame.with_columns(frame[n].scatter(suspicious, values[n]) for n in table.columns)
-        nested = frame.clear(frame.height)
-        nested = nested.with_columns(
-            nested[n].scatter(suspicious, structures[n]) for n in table.columns
+        frame = _replaced(frame, suspicious, pl.DataFrame(found.texts, table.columns))
+        filled = {n: values for n, values in found.structures.items() if any(values)}
+        nothing = pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+        nested = pl.DataFrame(
+            {n: nothing.clone().scatter(suspicious, v) for n, v in filled.items()}
         )
     return Batch(
-        _present(frame, *([] if nested is None else [nested])),
+        _present(frame, nested),
         ordinals,
         nested,
         typed=False,
@@ -202,8 +224,16 @@ def _batch(
     )
 
 
-def _present(*frames: pl.DataFrame) -> pa.RecordBatch:
-    """Return the first frame's columns that have a value in some frame, in Arrow's form."""
-    filled = [n for n in frames[0].columns if any(f[n].null_count() < f.height for f in frames)]
-    table = frames[0].select(filled).to_arrow(compat_level=pl.CompatLevel.oldest())
+def _replaced(frame: pl.DataFrame, rows: pl.Series, by: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame with some rows replaced."""
+    kept = pl.int_range(frame.height, dtype=pl.UInt32, eager=True)
+    news = pl.int_range(frame.height, frame.height + by.height, dtype=pl.UInt32, eager=True)
+    return pl.concat([frame, by]).select(pl.all().gather(kept.scatter(rows, news)))
+
+
+def _present(frame: pl.DataFrame, nested: pl.DataFrame | None) -> pa.RecordBatch:
+    """Return the columns that have a value, or a structure, in Arrow's form."""
+    also = [] if nested is None else nested.columns
+    filled = [n for n in frame.columns if n in also or frame[n].null_count() < frame.height]
+    table = frame.select(filled).to_arrow(compat_level=pl.CompatLevel.oldest())
     return pa.RecordBatch.from_arrays([c.combine_chunks() for c in table.columns], filled)
