@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -34,7 +35,6 @@ from tests.parts import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from cefline.deliver.staging import Staged
     from cefline.deliver.turns import Turn
@@ -124,9 +124,11 @@ def test_parts_are_read_back_where_asked(
     dest, create = places[0], LocalStore.create
     assert isinstance(dest, LocalStore)
 
-    def damaged(store: LocalStore, key: str, body: bytes, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+    def damaged(store: LocalStore, key: str, body: bytes | Path, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
         if key.endswith("2.cef.gz"):
-            body = bytes([*body[:20], body[20] ^ 1, *body[21:]])
+            assert isinstance(body, Path)
+            whole = body.read_bytes()
+            body = bytes([*whole[:20], whole[20] ^ 1, *whole[21:]])
         return create(store, key, body, *rest, **more)
 
     monkeypatch.setattr(LocalStore, "create", damaged)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cefline import keys
 from cefline.deliver.stage import stage
-from cefline.errors import SourceError, TryAgainError
+from cefline.errors import CeflineError, SourceError, TryAgainError
 from cefline.pack import BLOCK, Compression, Piece
 
 if TYPE_CHECKING:
@@ -244,3 +244,12 @@ def test_gzip_parts_can_be_read_as_a_stream(tmp_path: Path) -> None:
     (part,) = staged([Piece("", 0, whole, len(lines), 0, len(lines) - 1)], tmp_path)
     with gzip.open(io.BytesIO(part.path.read_bytes())) as stream:
         assert list(stream) == lines
+
+
+def test_a_part_never_overwrites_a_file(tmp_path: Path) -> None:
+    """An object of a local destination may be linked to it."""
+    (tmp_path / "000000").write_bytes(b"published")
+    piece = Piece("p", 0, memoryview(b"a\n"), 1, 0, 0)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(CeflineError):
+        stage([piece], tmp_path, "none", pool)
+    assert (tmp_path / "000000").read_bytes() == b"published"

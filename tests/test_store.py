@@ -84,6 +84,39 @@ def test_an_object_of_any_size_is_whole(store: Store, body: bytes) -> None:
     assert list(store.list()) == [("part", len(body))]
 
 
+def test_an_object_may_come_from_a_file(store: Store, tmp_path: Path) -> None:
+    """A second one is refused, and the object stays when the file goes."""
+    part = tmp_path / "000000"
+    part.write_bytes(b"staged")
+    assert store.create("a/part", part, TEXT, {})
+    assert not store.create("a/part", part, TEXT, {})
+    part.unlink()
+    assert store.read("a/part") == b"staged"
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_a_file_of_another_file_system_is_copied(
+    local: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Into the draft, which is linked into place; on the same one it is the file itself."""
+    part = tmp_path / "000000"
+    part.write_bytes(b"staged")
+    local.create("linked", part, TEXT, {})
+    assert (local.root / "linked").samefile(part)
+    link = Path.hardlink_to
+
+    def refused(path: Path, target: Path) -> None:
+        if target == part:
+            raise OSError(code, os.strerror(code))
+        link(path, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    assert local.create("copied", part, TEXT, {})
+    assert not (local.root / "copied").samefile(part)
+    assert local.read("copied") == b"staged"
+    assert files(local.scratch) == []
+
+
 def test_objects_are_listed_by_how_their_key_begins(store: Store) -> None:
     """A prefix may end inside a name; the order is that of the keys' bytes, with their sizes."""
     names = ["turns/2.json", "turns/10.json", "turns-x", "turns/1.json", "turns/3/deep", "plans/a"]

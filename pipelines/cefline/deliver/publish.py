@@ -133,17 +133,30 @@ _TRIES = 8
 def _put(
     part: _Part, dest: Store, state: Store, assume: Assume | None, tries: int = _TRIES
 ) -> Published:
-    body = part.staged.path.read_bytes()
+    path = part.staged.path
     said = _metadata(part.plan, part.turn, part.number)
     content_type = CONTENT_TYPE[compression_of(part.plan)]
     try:
-        if not dest.create(part.key, body, content_type, said, sure=True):
-            body = _ours(part.plan, part.turn, part.number, dest)
+        if not dest.create(part.key, path, content_type, said, sure=True):
+            return _as_it_is(part, dest)
     except (UnsureError, MissingError):  # it may be out, and have been read and removed since
         if not tries:
             raise
         pause(_TRIES - tries)
         return _go_on(part, dest, state, assume, tries - 1)
+    return part.published(dest, path.stat().st_size, _stored_sha256(part))
+
+
+def _stored_sha256(part: _Part) -> str:
+    if compression_of(part.plan) == "none":
+        return part.staged.text_sha256
+    with part.staged.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _as_it_is(part: _Part, dest: Store) -> Published:
+    """Return a part that is there already."""
+    body = _ours(part.plan, part.turn, part.number, dest)
     return part.published(dest, len(body), hashlib.sha256(body).hexdigest())
 
 
@@ -152,8 +165,7 @@ def _go_on(
 ) -> Published:
     """Take a part that a run has begun: it is there, or it was, or it has yet to be put out."""
     if dest.exists(part.key):
-        body = _ours(part.plan, part.turn, part.number, dest)
-        return part.published(dest, len(body), hashlib.sha256(body).hexdigest())
+        return _as_it_is(part, dest)
     if plans.fenced(state, part.turn.delivery, part.turn.segment):
         raise fenced_error(part.turn)
     was_out = part.number < turns.intended(state, part.turn)

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from cefline.deliver.store import MissingError
+from cefline.deliver.store import MissingError, read_bytes
 from cefline.errors import CeflineError, ConfigError, TryAgainError
 from cefline.s3 import masked, refuse_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from fsspec import AbstractFileSystem
 
@@ -66,7 +67,7 @@ class RemoteStore:
     def create(
         self,
         key: str,
-        body: bytes,
+        body: bytes | Path,
         content_type: str,
         metadata: Mapping[str, str],
         *,
@@ -82,7 +83,7 @@ class RemoteStore:
         arguments = scheme.put(content_type, metadata) if scheme else {}
         try:
             with _told(url):
-                self.fs.pipe_file(url, body, mode="create", **arguments)
+                self.fs.pipe_file(url, read_bytes(body), mode="create", **arguments)
         except FileExistsError:
             return False
         return True

@@ -133,7 +133,8 @@ def stage(
 
 
 def _begin(piece: Piece, path: Path, compression: Compression) -> _Part:
-    path.write_bytes(GZIP_HEAD if compression == "gzip" else b"")
+    with path.open("xb") as file:  # never one that is there: an object may be linked to it
+        file.write(GZIP_HEAD if compression == "gzip" else b"")
     part = _Part(piece.partition, piece.part, path, piece.first)
     if compression == "zstd":
         part.frame = pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd")

@@ -11,6 +11,7 @@ import base64
 import errno
 import hashlib
 import os
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,13 +46,15 @@ class Store(Protocol):
     def create(
         self,
         key: str,
-        body: bytes,
+        body: bytes | Path,
         content_type: str,
         metadata: Mapping[str, str],
         *,
         sure: bool = False,
     ) -> bool:
         """Create an object; False where one exists already, which is left as it is.
+
+        The body may be a file that holds it, which must not change afterwards: it may be linked.
 
         With `sure`, `s3.UnsureError` where nothing tells whether it was created; else it is tried
         again, and may be created anew after it was and somebody removed it.
@@ -109,7 +112,7 @@ class S3Store:
     def create(
         self,
         key: str,
-        body: bytes,
+        body: bytes | Path,
         content_type: str,
         metadata: Mapping[str, str],
         *,
@@ -120,9 +123,10 @@ class S3Store:
         Raises:
             CeflineError: as `s3.call` does.
         """
-        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        content = read_bytes(body)
+        checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
         arguments = {
-            "Body": body,
+            "Body": content,
             "IfNoneMatch": "*",
             "ChecksumSHA256": checksum,
             "ContentType": content_type,
@@ -177,7 +181,7 @@ class LocalStore:
     def create(
         self,
         key: str,
-        body: bytes,
+        body: bytes | Path,
         content_type: str,  # noqa: ARG002 - files have none
         metadata: Mapping[str, str],  # noqa: ARG002 - nor this
         *,
@@ -194,14 +198,12 @@ class LocalStore:
             self.scratch.mkdir(parents=True, exist_ok=True)
             _make_folders(final.parent)
             try:
-                with draft.open("xb") as file:
-                    file.write(body)
-                    file.flush()
-                    os.fsync(file.fileno())
+                _draft(draft, body)
+                _sync(draft)
                 final.hardlink_to(draft)
             finally:
                 draft.unlink(missing_ok=True)
-            _sync_folder(final.parent)
+            _sync(final.parent)
         except FileExistsError:
             if final.is_file():
                 return False
@@ -252,16 +254,35 @@ class LocalStore:
         return datetime.now(UTC)
 
 
+def read_bytes(body: bytes | Path) -> bytes:
+    """Return the bytes of a body."""
+    return body.read_bytes() if isinstance(body, Path) else body
+
+
+def _draft(draft: Path, body: bytes | Path) -> None:
+    """Make a draft of a body; a file is linked where it is on the same file system."""
+    if isinstance(body, Path):
+        try:
+            draft.hardlink_to(body)
+        except OSError as err:  # another file system, or one without links to others' files
+            if err.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK}:
+                raise
+            shutil.copyfile(body, draft)
+    else:
+        with draft.open("xb") as file:
+            file.write(body)
+
+
 def _make_folders(folder: Path) -> None:
     """Make a folder and those above it, each one synced into the one it is in."""
     if not folder.is_dir():
         _make_folders(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+        _sync(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
