@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cefline.deliver.store import LocalStore, S3Store
+from cefline.errors import CeflineError
 from cefline.job import export
 
 if TYPE_CHECKING:
@@ -128,7 +129,11 @@ def _carry_out(order: Order, answers: Connection) -> None:
     if order.newer is not None:
         _change_format(order.newer)
     answers.send("begun")
-    report = export(order.config)
+    try:
+        report = export(order.config)
+    except CeflineError as err:  # of the run as a whole, as the command line has it
+        answers.send(Outcome(err.exit_code, (str(err),)))
+        return
     errors = tuple(str(one.error) for one in report.sources if one.error is not None)
     answers.send(Outcome(report.exit_code, errors, len(report.parts)))
 
