@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.commands import Result
 
-FAKE = remote._Scheme("none", {}, lambda *_: {}, lambda _: "")  # noqa: SLF001 - as the real ones
+FAKE = remote._Scheme("none", "none", {}, lambda *_: {}, lambda _: "")  # noqa: SLF001 - as the real ones
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_library_that_is_missing_is_told(
 
 def test_an_endpoint_without_tls_is_refused(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it was set; s3.allow_http allows it."""
-    plain = remote._Scheme("none", {}, lambda *_: {}, lambda _: "http://other.example")  # noqa: SLF001
+    plain = remote._Scheme("none", "none", {}, lambda *_: {}, lambda _: "http://other.example")  # noqa: SLF001
     monkeypatch.setitem(remote.SCHEMES, "memory", plain)
     with pytest.raises(ConfigError, match="not encrypted"):
         remote.connect(memory, allow_http=False)

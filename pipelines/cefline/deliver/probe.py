@@ -14,10 +14,10 @@ def prove_create_only(state: Store) -> None:
     Raises:
         ConfigError: this one does.
     """
-    key, again = "create-only", 2
     if isinstance(state, LocalStore):  # links, which the system refuses
         return
-    if [state.create(key, b"cefline", "text/plain", {}) for _ in range(again)][-1]:
+    _created, again = (state.create("create-only", b"cefline", "text/plain", {}) for _ in range(2))
+    if again:
         message = f"{state.url}: this service overwrites objects although it is told not to"
         hint = "Exactly once needs create-only writes (If-None-Match: *): update it, or use another"
         raise ConfigError(message, hint=hint)

@@ -200,7 +200,7 @@ def was_freed(
     if plans.is_done(state, turn.delivery):  # by a run beside this one: it was put out
         return True
     gone = f"{dest.url}/{key_of(plan, turn, number)} may have been delivered and removed"
-    why = "a run was killed as it put it out, and the part before it was removed since"
+    why = "a run ended or got no reply as it put it out, and the part before it is gone"
     message = f"{gone}: {why}"
     hint = "If the SIEM has its events, run with --assume-delivered, else with --assume-lost"
     raise DeliveryError(message, hint=hint)

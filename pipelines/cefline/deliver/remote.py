@@ -31,6 +31,8 @@ class _Scheme:
 
     extra: str
     """Of cefline, which installs its library."""
+    logger: str
+    """Of that library: what it logs of a failure, a traceback, we tell."""
     options: Mapping[str, Any]
     put: Callable[[str, Mapping[str, str]], dict[str, Any]]
     """Content type and metadata as its library takes them."""
@@ -40,12 +42,14 @@ class _Scheme:
 SCHEMES = {
     "gs": _Scheme(
         "gcs",
+        "gcsfs",
         {"consistency": "md5"},
         lambda content_type, said: {"content_type": content_type, "metadata": dict(said)},
         lambda fs: str(fs._location),  # noqa: SLF001 - its only name
     ),
     # adlfs sets metadata of its own and takes no other.
     "az": _Scheme(
+        "azure",
         "azure",
         {"anon": False},
         lambda content_type, _: {
@@ -63,6 +67,8 @@ class RemoteStore:
 
     url: str
     fs: AbstractFileSystem
+    put: Callable[[str, Mapping[str, str]], dict[str, Any]] = lambda *_: {}
+    """Content type and metadata as the library takes them; neither where it takes none."""
 
     def create(
         self,
@@ -79,11 +85,10 @@ class RemoteStore:
             CeflineError: `ConfigError` or `TryAgainError`, as the answer says.
         """
         url = f"{self.url}/{key}"
-        scheme = SCHEMES.get(url.partition(":")[0])
-        arguments = scheme.put(content_type, metadata) if scheme else {}
+        said = self.put(content_type, metadata)
         try:
             with _told(url):
-                self.fs.pipe_file(url, read_bytes(body), mode="create", **arguments)
+                self.fs.pipe_file(url, read_bytes(body), mode="create", **said)
         except FileExistsError:
             return False
         return True
@@ -127,7 +132,7 @@ def connect(url: str, *, allow_http: bool) -> RemoteStore:
 
     name = url.partition(":")[0]
     scheme = SCHEMES[name]
-    logging.getLogger({"gs": "gcsfs", "az": "azure"}.get(name, name)).setLevel(logging.CRITICAL)
+    logging.getLogger(scheme.logger).setLevel(logging.CRITICAL)
     try:
         fs = fsspec.filesystem(
             name, use_listings_cache=False, skip_instance_cache=True, **scheme.options
@@ -141,7 +146,7 @@ def connect(url: str, *, allow_http: bool) -> RemoteStore:
     except Exception as err:
         message = f"{url} can't be set up: {_text(err)}"
         raise ConfigError(message, hint=_CREDENTIALS) from err
-    return RemoteStore(url, fs)
+    return RemoteStore(url, fs, scheme.put)
 
 
 _CREDENTIALS = "Check the account and its credentials, as gcloud's or Azure's own tools use them"
