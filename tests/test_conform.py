@@ -6,15 +6,17 @@ from decimal import Decimal
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cefline import times
+from cefline import coerce, times
 from cefline.conform import Rules, conform
 from cefline.counts import PRESENT
 from cefline.errors import SourceError
 from cefline.read import Batch
+from cefline.records import as_text
 from cefline_schemas.timeline import FIELDS
 from tests.inputs import Event, Outcome, conformed, read_text
 
@@ -104,6 +106,20 @@ def test_blank_text_is_no_value(name: str, value: str) -> None:
     assert out.events == {0: {"eventId": "0"}}
     assert out.rejects.is_empty()
     assert out.counts[name, PRESENT] == 0
+
+
+def test_what_the_pattern_takes_for_blank_arrow_takes_for_space() -> None:
+    """Arrow looks first, so it must not miss a character: each one of Unicode, and doubled."""
+    every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    both = pl.Series(every + [c * 2 for c in every])
+    by_pattern = both.str.contains(r"^\s*$")
+    by_arrow = pl.Series(pc.utf8_is_space(as_text(both)))
+    assert both.filter(by_pattern & ~by_arrow).to_list() == []
+    blank = as_text(both.filter(by_pattern))
+    assert len(blank) >= 2 * 25
+    for value in [*blank.to_pylist(), ""]:
+        text = pa.array(["a", value, None], pa.large_string())
+        assert coerce.without_blank(text).to_pylist() == ["a", None, None]
 
 
 @pytest.mark.parametrize("value", [" a ", "\ta", "a\n", "\u200b", "\0", "[]", "{}", "null", "None"])

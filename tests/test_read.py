@@ -679,6 +679,30 @@ def test_parquet_row_groups_and_batches_never_show(
     assert max(out.heights) <= min(limits.rows, group)
 
 
+@pytest.mark.parametrize("rows", [7, 1000, 32_768])
+def test_parquet_columns_that_repeat_are_read_as_they_are(tmp_path: Path, rows: int) -> None:
+    """As dictionaries or not, with nulls, in row groups that differ, and cut anywhere."""
+    count = 3000
+    table = {
+        "eventId": [str(n) for n in range(count)],
+        "filePath": [None if n % 5 == 0 else f"/folder/{n % 40}" for n in range(count)],
+        "msg": [f"long text {n // 3 if n < 1000 else n} " + "x" * 40 for n in range(count)],
+        "host": [None if n < 1500 else "h" for n in range(count)],
+        "highlights": [[f"h{n % 3}"] for n in range(count)],
+    }
+    path = tmp_path / "source"
+    pq.write_table(pa.table(table), path, row_group_size=1100, dictionary_pagesize_limit=4000)
+    for chunk in open_source(path, "source", Limits(rows=rows)).chunks:
+        for column in chunk.load().data:
+            if isinstance(column, pa.DictionaryArray) and len(column) > 1:
+                used = len(column.indices.drop_null().unique())
+                assert len(column.dictionary) == used or len(column.dictionary) <= len(column) // 2
+    out = inputs.read_path(path, Limits(rows=rows))
+    for name in ("eventId", "filePath", "msg", "host"):
+        assert out.column(name) == table[name]
+    assert out.column("highlights") == [f"['h{n % 3}']" for n in range(count)]
+
+
 def test_parquet_without_rows_has_no_batch(tmp_path: Path) -> None:
     """Zero rows are zero events, and no error."""
     assert not read_table(tmp_path, {"msg": pa.array([], pa.string())}).events
