@@ -110,7 +110,11 @@ def _copy_in_parts(source: Source, target: str, client: s3.Client, what: dict[st
         parts = []
         for number, start in enumerate(range(0, source.size, _COPIED_PART), 1):
             end = min(start + _COPIED_PART, source.size) - 1
-            part = {"UploadId": upload, "PartNumber": number, "CopySourceRange": _range(start, end)}
+            part = {
+                "UploadId": upload,
+                "PartNumber": number,
+                "CopySourceRange": s3.byte_range(start, end),
+            }
             answer = s3.call(client, "upload_part_copy", target, **part, **what)
             parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
         whole = {"UploadId": upload, "MultipartUpload": {"Parts": parts}}
@@ -119,10 +123,6 @@ def _copy_in_parts(source: Source, target: str, client: s3.Client, what: dict[st
         with suppress(CeflineError):
             s3.call(client, "abort_multipart_upload", target, UploadId=upload)
         raise
-
-
-def _range(start: int, end: int) -> str:
-    return f"bytes={start}-{end}"
 
 
 def _move_file(source: Source, target: Path) -> None:

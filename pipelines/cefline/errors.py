@@ -14,6 +14,8 @@ CONFIGURATION = 78
 _WORST_FIRST = (CONFIGURATION, TEMPORARY, 1, 2, 3)
 
 
+LATER = "It may work again later: the next run goes on where this one stopped"
+
 _CUT = "Export or copy it again; --accept-truncated keeps what is whole"
 
 

@@ -214,7 +214,7 @@ def _download(source: Source, path: Path, client: s3.Client) -> None:
 
     def fetch_range(start: int) -> None:
         end = min(start + _RANGE, source.size) - 1
-        arguments = {"IfMatch": source.version, "Range": f"bytes={start}-{end}"}
+        arguments = {"IfMatch": source.version, "Range": s3.byte_range(start, end)}
         body = s3.get(client, source.url, **arguments)
         while body:  # the system may write less than it is given
             written = os.pwrite(file.fileno(), body, start)

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from cefline.answers import masked
 from cefline.deliver.store import MissingError, read_bytes
-from cefline.errors import CeflineError, ConfigError, TryAgainError
-from cefline.s3 import masked, refuse_plain
+from cefline.errors import LATER, CeflineError, ConfigError, TryAgainError
+from cefline.s3 import refuse_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -150,7 +151,6 @@ def connect(url: str, *, allow_http: bool) -> RemoteStore:
 
 
 _CREDENTIALS = "Check the account and its credentials, as gcloud's or Azure's own tools use them"
-_LATER = "It may work again later: the next run goes on where this one stopped"
 _RIGHTS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 
@@ -172,7 +172,7 @@ def _told(url: str) -> Iterator[None]:
             raise ConfigError(f"{url}: {said}", hint=_CREDENTIALS) from err
         passing = status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         if passing or (not status and _is_connection(err)):
-            raise TryAgainError(f"{url} can't be reached: {said}", hint=_LATER) from err
+            raise TryAgainError(f"{url} can't be reached: {said}", hint=LATER) from err
         raise CeflineError(f"{url}: {said}") from err
 
 
