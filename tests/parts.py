@@ -90,10 +90,11 @@ def staged(
     parts = []
     for number, text in enumerate(texts):
         path = folder / f"{number:06d}"
-        path.write_bytes(compressed(text, compression))
-        events, digest = text.count(b"\n"), hashlib.sha256(text).hexdigest()
+        stored, events = compressed(text, compression), text.count(b"\n")
+        path.write_bytes(stored)
         last = first + events - 1
-        parts.append(Staged(partition, path, events, first, last, len(text), digest))
+        digests = [(len(t), hashlib.sha256(t).hexdigest()) for t in (text, stored)]
+        parts.append(Staged(partition, path, events, first, last, *digests[0], *digests[1]))
         first = last + 1
     return parts
 

@@ -871,7 +871,7 @@ def test_a_disk_that_is_full_is_told(place: Place, monkeypatch: pytest.MonkeyPat
 
     place.write("a.jsonl", events("a"))
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "_begin", full)
+        patch.setattr(stage, "_File", full)
         report = place.one("a.jsonl")
     assert isinstance(report.error, TryAgainError)
     assert "bytes are free" in str(report.error)

@@ -6,6 +6,7 @@ import gzip
 import itertools
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
+from unittest import mock
 
 import polars as pl
 import pyarrow as pa
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from isal import igzip, isal_zlib
 
 from cefline.errors import SourceError
-from cefline.pack import GZIP_HEAD, Piece, Slice, deflated, gzip_tail, line_text, pack
+from cefline.pack import GZIP_HEAD, LONG_RUN, Piece, Slice, deflated, gzip_tail, line_text, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,8 +101,10 @@ def test_parts_do_not_depend_on_how_lines_are_sliced(
     """Batches, slices and threads never show: the same parts as cutting one line at a time."""
     slices = sliced(lines, cuts)
     expected = plain(lines, part_size)
-    assert joined(pack(slices, part_size, 3)) == expected
-    assert joined(pack(fresh(slices), part_size, 3)) == expected
+    for long_run in (0, LONG_RUN):  # runs as they are, and brought together
+        with mock.patch("cefline.pack.LONG_RUN", long_run):
+            assert joined(pack(slices, part_size, 3)) == expected
+            assert joined(pack(fresh(slices), part_size, 3)) == expected
 
 
 @given(LINES, CUTS, st.integers(1, 60))
@@ -166,6 +169,15 @@ def test_text_of_one_partition_is_a_view_of_the_lines() -> None:
     assert piece.text.obj is not None
     assert line_text(one.lines.slice(1)).tobytes() == b"def\n"
     assert pa.py_buffer(piece.text).address == one.lines.buffers()[2].address
+
+
+def test_long_runs_of_several_partitions_are_views_as_well() -> None:
+    """Sources hold one evidence after the other: bringing runs together would copy all text."""
+    long = f"{'a' * LONG_RUN}\n"
+    one = sliced([(long, "A"), (long, "B"), (long, "A")], [])[0]
+    data = one.lines.buffers()[2].address
+    addresses = [pa.py_buffer(p.text).address - data for p in pack([one], 1 << 20, 3)]
+    assert addresses == [n * len(long) for n in range(3)]
 
 
 @given(st.lists(st.binary(max_size=3000), max_size=5), st.integers(0, 3))

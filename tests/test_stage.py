@@ -41,7 +41,7 @@ class Spy(ThreadPoolExecutor):
     taken = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        self.taken += sum(len(block) for block in args if isinstance(block, bytes | memoryview))
+        self.taken += sum(len(block) for block in args if isinstance(block, bytearray | memoryview))
         return super().submit(fn, *args, **kwargs)
 
 

@@ -252,7 +252,7 @@ def _shown(batches: Iterator[Converted], run: Run) -> Iterator[Converted]:
 def _would_be(part: Staged, run: Run) -> PartReport:
     """Return a part as a dry run knows it: without the turn, its key has no name yet."""
     url = f"{run.dest.url}/{part.partition}"
-    return PartReport(url, part.events, part.text_bytes, part.path.stat().st_size)
+    return PartReport(url, part.events, part.text_bytes, part.stored_bytes)
 
 
 def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from cefline.errors import SourceError
+from cefline.records import as_text
 from cefline_schemas.timeline import FIELDS
 
 Compression = Literal["gzip", "zstd", "none"]
@@ -34,6 +35,11 @@ CONTENT_TYPE: dict[Compression, str] = {
 }
 """With `x-gzip` and the suffix, and no Content-Encoding, each of Cribl, Vector, Elastic, Logstash
 and Sumo knows what it has."""
+
+
+LONG_RUN = 16 << 10
+"""Lines of one partition with so much text in a run, on average, are not brought together with
+others of theirs: that copies all text."""
 
 
 class Slice(NamedTuple):
@@ -86,16 +92,15 @@ def pack(slices: Iterable[Slice], part_size: int, max_partitions: int) -> Iterat
 
 
 def _groups(one: Slice) -> Iterator[tuple[str, pa.LargeStringArray, pl.Series]]:
-    """Yield the lines of each partition, in row order; where there is one, nothing is copied."""
-    codes = pl.DataFrame({"code": pl.Series(one.partitions.indices)}).with_row_index("row")
-    if codes["code"].n_unique() == 1:
-        yield one.partitions[0].as_py(), one.lines, one.ordinals
-        return
-    ordered = codes.sort("code", maintain_order=True)
-    lines = one.lines.take(ordered["row"].to_arrow())
-    ordinals = one.ordinals.gather(ordered["row"])
+    """Yield the lines of each partition in row order: long runs as they are, without a copy."""
+    codes = pl.Series("code", one.partitions.indices)
+    lines, ordinals, runs = one.lines, one.ordinals, codes.rle()
+    if len(runs) > 1 and len(runs) * LONG_RUN > lines.nbytes:
+        ordered = codes.to_frame().with_row_index("row").sort("code", maintain_order=True)
+        lines = as_text(pl.Series(lines).gather(ordered["row"]))
+        ordinals, runs = ordinals.gather(ordered["row"]), ordered["code"].rle()
     start = 0
-    for count, code in ordered["code"].rle().struct.unnest().rows():
+    for count, code in runs.struct.unnest().rows():
         partition = one.partitions.dictionary[code].as_py()
         yield partition, lines.slice(start, count), ordinals.slice(start, count)
         start += count

@@ -144,14 +144,7 @@ def _put(
             raise
         pause(_TRIES - tries)
         return _go_on(part, dest, state, assume, tries - 1)
-    return part.published(dest, path.stat().st_size, _stored_sha256(part))
-
-
-def _stored_sha256(part: _Part) -> str:
-    if compression_of(part.plan) == "none":
-        return part.staged.text_sha256
-    with part.staged.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return part.published(dest, part.staged.stored_bytes, part.staged.stored_sha256)
 
 
 def _as_it_is(part: _Part, dest: Store) -> Published:
@@ -172,7 +165,7 @@ def _go_on(
     if was_out and dest.exists(part.key):  # a run beside this one has just put it out
         return _go_on(part, dest, state, assume, tries)
     if was_out or was_freed(part.plan, part.turn, part.number, (dest, state), assume):
-        return part.published(dest, part.staged.path.stat().st_size, "")
+        return part.published(dest, part.staged.stored_bytes, "")
     return _put(part, dest, state, assume, tries)
 
 

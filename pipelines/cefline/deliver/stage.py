@@ -1,25 +1,36 @@
 """Parts wait on local disk until the whole source has been read: it is published whole or not."""
 
+from __future__ import annotations
+
 import hashlib
+import os
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 import pyarrow as pa
 from isal import isal_zlib
 
 from cefline.deliver.staging import Staged
 from cefline.errors import TryAgainError, of_system
-from cefline.pack import BLOCK, GZIP_HEAD, Compression, Piece, deflated, gzip_tail
+from cefline.pack import BLOCK, GZIP_HEAD, deflated, gzip_tail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cefline.pack import Compression, Piece
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 WAITING = 64 << 20
 """Bytes of text that may wait for their block to fill, over all partitions."""
 
-_UNDER_WAY = 32
+_UNDER_WAY = 16
 """Blocks that are being compressed or wait to be written."""
 
 _GZIP_LEVEL = 2
@@ -36,56 +47,120 @@ def check_space(folder: Path, written: int, most: int | None) -> None:
         raise TryAgainError(message, hint="Raise staging_max")
 
 
-Compress = Callable[[memoryview | bytes], bytes | memoryview]
+Compress = Callable[[memoryview | bytearray], bytes]
 
 
 @dataclass(slots=True)
 class _Part:
-    """A part that is being written."""
+    """A part that is being written: its text is taken here, its file belongs to the writer."""
 
     partition: str
     number: int
-    path: Path
     first: int
+    file: _File
     last: int = 0
     events: int = 0
-    size: int = 0
-    crc32: int = 0
-    digest: Any = field(default_factory=hashlib.sha256)
     waiting: bytearray = field(default_factory=bytearray)
-    frame: pa.NativeFile | None = None
-    """The one zstd frame of the part: simple readers stop after the first."""
+    """Text of a block that is not full yet."""
+    stored: Future[_Stored] | None = None
 
-    def append(self, block: memoryview | bytes) -> None:
-        """Append a compressed block to the file, or a plain one to the zstd frame."""
-        if self.frame is not None:
-            self.frame.write(block)
+
+class _File:
+    """The file of a part, written in order, and what is known of it."""
+
+    def __init__(self, path: Path, compression: Compression) -> None:
+        self.path, self._compression = path, compression
+        self._text, self._crc32, self._size = hashlib.sha256(), 0, 0
+        with path.open("xb") as file:  # never one that is there: an object may be linked to it
+            file.write(GZIP_HEAD if compression == "gzip" else b"")
+        self._frame: pa.NativeFile | None = None
+        if compression == "zstd":  # the one frame of the part: simple readers stop after the first
+            self._frame = pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd")
+
+    def append(self, text: memoryview | bytearray, stored: memoryview | bytearray | bytes) -> None:
+        """Append a block as it is stored; a zstd frame compresses it itself."""
+        self._text.update(text)
+        self._crc32 = isal_zlib.crc32(text, self._crc32)
+        self._size += len(text)
+        if self._frame is not None:
+            self._frame.write(stored)
             return
         with self.path.open("ab") as file:
-            file.write(block)
+            file.write(stored)
+
+    def finish(self) -> _Stored:
+        """End the file and sync it: by the time it is published that takes no waiting."""
+        if self._frame is not None:
+            self._frame.close()
+        with self.path.open("rb+") as file:
+            file.seek(0, os.SEEK_END)
+            if self._compression == "gzip":
+                file.write(gzip_tail(self._crc32, self._size))
+            file.flush()
+            os.fsync(file.fileno())
+            text, stored = self._text.hexdigest(), file.tell()
+            if self._compression == "none":
+                return _Stored(self._size, text, stored, text)
+            file.seek(0)
+            return _Stored(
+                self._size, text, stored, hashlib.file_digest(file, "sha256").hexdigest()
+            )
 
 
-class _Blocks:
-    """Compresses blocks side by side and appends them to their files in order."""
+class _Stored(NamedTuple):
+    """Sizes and digests of a part that is whole."""
 
-    def __init__(self, compress: Compress, pool: Executor, folder: Path, most: int | None) -> None:
+    text_bytes: int
+    text_sha256: str
+    stored_bytes: int
+    stored_sha256: str
+
+
+class _Writer:
+    """Compresses blocks side by side; hashes and appends them in order, in a thread of its own."""
+
+    def __init__(self, compress: Compress | None, pool: Executor, most: int | None) -> None:
         self._compress, self._pool = compress, pool
-        self._folder, self._most, self._written = folder, most, 0
-        self._queue: deque[tuple[_Part, Future[bytes | memoryview]]] = deque()
+        self._most, self._written = most, 0
+        self._thread = ThreadPoolExecutor(1)
+        self._queue: deque[Future[Any]] = deque()
 
-    def add(self, part: _Part, block: memoryview | bytes) -> None:
-        """Compress a block and append it to its part, sooner or later."""
-        self._queue.append((part, self._pool.submit(self._compress, block)))
-        self.drain(_UNDER_WAY)
+    def add(self, file: _File, text: memoryview | bytearray) -> None:
+        """Append a block of text to its file, sooner or later."""
+        compressed = self._pool.submit(self._compress, text) if self._compress else None
+        self._do(self._append, file, text, compressed)
 
-    def drain(self, left: int = 0) -> None:
-        """Append blocks until only so many are under way."""
+    def finish(self, file: _File) -> Future[_Stored]:
+        """End a file after its last block."""
+        return self._do(file.finish)
+
+    def close(self) -> None:
+        """Wait until all is written, or leave the rest where it failed."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def wait(self, left: int = 0) -> None:
+        """Wait until only so many blocks are under way.
+
+        Raises:
+            OSError: one could not be written.
+            TryAgainError: they take more than they may.
+        """
         while len(self._queue) > left:
-            part, waiting = self._queue.popleft()
-            block = waiting.result()
-            part.append(block)
-            self._written += len(block)
-            check_space(self._folder, self._written, self._most)
+            self._queue.popleft().result()
+
+    def _do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future = self._thread.submit(function, *args, **kwargs)
+        self._queue.append(future)
+        self.wait(_UNDER_WAY)
+        return future
+
+    def _append(
+        self, file: _File, text: memoryview | bytearray, compressed: Future[bytes] | None
+    ) -> None:
+        stored = text if compressed is None else compressed.result()
+        file.append(text, stored)
+        self._written += len(stored)
+        check_space(file.path.parent, self._written, self._most)
 
 
 def stage(
@@ -110,7 +185,7 @@ def stage(
     Raises:
         TryAgainError: the disk is full, or they take more than `most`.
     """
-    blocks = _Blocks(_compressor(compression, level), pool, folder, most)
+    writer = _Writer(_compressor(compression, level), pool, most)
     opened: dict[str, _Part] = {}
     parts: list[_Part] = []
     try:
@@ -118,34 +193,26 @@ def stage(
             part = opened.get(piece.partition)
             if part is None or part.number != piece.part:
                 if part is not None:
-                    _finish(part, blocks, compression)
-                part = _begin(piece, folder / f"{len(parts):06d}", compression)
+                    _finish(part, writer)
+                file = _File(folder / f"{len(parts):06d}", compression)
+                part = _Part(piece.partition, piece.part, piece.first, file)
                 opened[piece.partition] = part
                 parts.append(part)
-            _append(part, piece, blocks)
-            _relieve(opened, blocks)
+            _append(part, piece, writer)
+            _relieve(opened, writer)
         for part in opened.values():
-            _finish(part, blocks, compression)
+            _finish(part, writer)
+        writer.wait()
     except OSError as err:
         raise of_system(err, str(folder)) from err
+    finally:
+        writer.close()
     # `/` follows a partition in its keys, and sorts after `-` and `.`.
     return [_staged(part) for part in sorted(parts, key=lambda p: (f"{p.partition}/", p.number))]
 
 
-def _begin(piece: Piece, path: Path, compression: Compression) -> _Part:
-    with path.open("xb") as file:  # never one that is there: an object may be linked to it
-        file.write(GZIP_HEAD if compression == "gzip" else b"")
-    part = _Part(piece.partition, piece.part, path, piece.first)
-    if compression == "zstd":
-        part.frame = pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd")
-    return part
-
-
-def _append(part: _Part, piece: Piece, blocks: _Blocks) -> None:
+def _append(part: _Part, piece: Piece, writer: _Writer) -> None:
     """Take a piece's text into a part; blocks are cut every `BLOCK` bytes of the part's text."""
-    part.digest.update(piece.text)
-    part.crc32 = isal_zlib.crc32(piece.text, part.crc32)
-    part.size += len(piece.text)
     part.events += piece.events
     part.last = max(part.last, piece.last)
     text = piece.text
@@ -154,46 +221,36 @@ def _append(part: _Part, piece: Piece, blocks: _Blocks) -> None:
         part.waiting += text[:room]
         text = text[room:]
         if len(part.waiting) == BLOCK:
-            blocks.add(part, bytes(part.waiting))
-            part.waiting.clear()
+            _flush(part, writer)
     while len(text) >= BLOCK:
-        blocks.add(part, text[:BLOCK])
+        writer.add(part.file, text[:BLOCK])
         text = text[BLOCK:]
     part.waiting += text  # a copy: a view would hold the whole slice in memory
 
 
-def _relieve(opened: dict[str, _Part], blocks: _Blocks) -> None:
+def _flush(part: _Part, writer: _Writer) -> None:
+    block, part.waiting = part.waiting, bytearray()
+    writer.add(part.file, block)
+
+
+def _relieve(opened: dict[str, _Part], writer: _Writer) -> None:
     """Compress the fullest partition's text before its block is full, where too much waits."""
     if len(opened) * BLOCK > WAITING and sum(len(p.waiting) for p in opened.values()) > WAITING:
-        fullest = max(opened.values(), key=lambda part: len(part.waiting))
-        blocks.add(fullest, bytes(fullest.waiting))
-        fullest.waiting.clear()
+        _flush(max(opened.values(), key=lambda part: len(part.waiting)), writer)
 
 
-def _finish(part: _Part, blocks: _Blocks, compression: Compression) -> None:
+def _finish(part: _Part, writer: _Writer) -> None:
     if part.waiting:
-        blocks.add(part, bytes(part.waiting))
-        part.waiting.clear()
-    blocks.drain()
-    if part.frame is not None:
-        part.frame.close()
-    elif compression == "gzip":
-        part.append(gzip_tail(part.crc32, part.size))
+        _flush(part, writer)
+    part.stored = writer.finish(part.file)
 
 
 def _staged(part: _Part) -> Staged:
-    return Staged(
-        part.partition,
-        part.path,
-        part.events,
-        part.first,
-        part.last,
-        part.size,
-        part.digest.hexdigest(),
-    )
+    told = part.stored.result()._asdict() if part.stored else {}
+    return Staged(part.partition, part.file.path, part.events, part.first, part.last, **told)
 
 
-def _compressor(compression: Compression, level: int | None) -> Compress:
+def _compressor(compression: Compression, level: int | None) -> Compress | None:
     if compression == "gzip":
         return partial(deflated, level=_GZIP_LEVEL if level is None else level)
-    return lambda block: block
+    return None

@@ -41,6 +41,8 @@ class Staged:
     last: int
     text_bytes: int
     text_sha256: str
+    stored_bytes: int
+    stored_sha256: str
 
 
 def root(given: str | None) -> Path:
@@ -113,9 +115,7 @@ def save(path: Path, basis: str, parts: list[Staged], said: dict[str, Any]) -> N
         parts: as they were staged.
         said: what is to be said of them.
     """
-    listed = [
-        {**asdict(part), "path": part.path.name, "stored": _digest(part.path)} for part in parts
-    ]
+    listed = [{**asdict(part), "path": part.path.name} for part in parts]
     whole = path / f"{_SAID}.new"
     whole.write_text(json.dumps({"basis": basis, "parts": listed, "said": said}), encoding="utf-8")
     whole.replace(path / _SAID)
@@ -129,10 +129,10 @@ def saved(path: Path, basis: str) -> tuple[list[Staged], dict[str, Any]] | None:
             return None
         parts = []
         for listed in found["parts"]:
-            listed["path"] = path / listed["path"]
-            if _digest(listed["path"]) != listed.pop("stored"):
+            part = Staged(**{**listed, "path": path / listed["path"]})
+            if _digest(part.path) != part.stored_sha256:
                 return None
-            parts.append(Staged(**listed))
+            parts.append(part)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return parts, found["said"]
