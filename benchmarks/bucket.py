@@ -5,6 +5,7 @@ It speaks as much S3 as cefline and boto3 need in measurements, and looks at no 
 
 from __future__ import annotations
 
+import base64
 import re
 import threading
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ERRORS = {
+    "BadDigest": 400,
     "NoSuchKey": 404,
     "PreconditionFailed": 412,
     "InvalidRange": 416,
@@ -94,6 +96,9 @@ class Bucket:
     def _put(self, request: Request) -> Answer:
         if request.headers.get("if-none-match") == "*" and request.key in self.objects:
             return failed("PreconditionFailed")
+        told = request.headers.get("x-amz-checksum-sha256")
+        if told and base64.b64decode(told).hex() != request.sha256:
+            return failed("BadDigest")
         kept = request.body if request.key.startswith(self.keep) else None
         made = Stored(len(request.body), f'"{request.sha256[:32]}"', kept)
         self.objects[request.key] = made

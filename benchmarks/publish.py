@@ -9,7 +9,6 @@ Run as: `python -m benchmarks.publish [SOURCE.parquet] [--rounds 5] [--json FILE
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks import overlap
 from benchmarks.service import BUCKET, DEST, STATE, entries, export, parts, run, serving
@@ -65,11 +64,22 @@ def span(log: Sequence[Entry]) -> tuple[float, float]:
     return out[0].began, max(part.ended for part in out)
 
 
-def staged(source: Path, folder: Path, part_size: str) -> list[tuple[str, Path]]:
-    """Return SHA-256 and file of the parts that a source gives, in key order."""
+class Part(NamedTuple):
+    """A part as it was staged."""
+
+    path: Path
+    text_sha256: str
+    stored_sha256: str
+
+
+def staged(source: Path, folder: Path, part_size: str) -> list[Part]:
+    """Return the parts that a source gives, in key order."""
     export(str(source), str(folder / "out"), str(folder / "state"), part_size)
-    files = sorted(path for path in (folder / "out").rglob("*") if path.is_file())
-    return [(hashlib.sha256(path.read_bytes()).hexdigest(), path) for path in files]
+    (manifest,) = (folder / "state" / "manifests").iterdir()
+    return [
+        Part(folder / "out" / part["key"], part["text_sha256"], part["stored_sha256"])
+        for part in json.loads(manifest.read_bytes())["parts"]
+    ]
 
 
 def by_cefline(source: Path, folder: Path, part_size: str, latency: float) -> list[Entry]:
@@ -89,26 +99,43 @@ def by_boto3(pairs: Sequence[tuple[str, Path]], folder: Path, latency: float) ->
     return entries(folder / "log")
 
 
-def compare(source: Path, part_size: str, latency: float, rounds: int) -> Publishing:
-    """Let cefline and boto3 put the same objects in turn.
+def paired(files: Sequence[Part], out: Sequence[Entry]) -> list[tuple[str, Path]]:
+    """Return key and file of the parts that went out.
 
     Raises:
-        SystemExit: they are not the same.
+        SystemExit: these are not the parts that were staged.
     """
+    if [part.about["cefline-text-sha256"] for part in out] != [part.text_sha256 for part in files]:
+        raise SystemExit("the parts that went out are not those that were staged")
+    other = sum(part.sha256 != file.stored_sha256 for part, file in zip(out, files, strict=True))
+    if other:
+        print(f"{other} parts of {len(out)} were compressed otherwise than staged", file=sys.stderr)
+    return [(part.key, file.path) for part, file in zip(out, files, strict=True)]
+
+
+def check(files: Sequence[Part], pairs: Sequence[tuple[str, Path]], out: Sequence[Entry]) -> None:
+    """Make sure of what boto3 put out.
+
+    Raises:
+        SystemExit: it is something else.
+    """
+    told = [(key, file.stored_sha256) for (key, _), file in zip(pairs, files, strict=True)]
+    if [(part.key, part.sha256) for part in out] != told:
+        raise SystemExit("boto3 put out other objects")
+
+
+def compare(source: Path, part_size: str, latency: float, rounds: int) -> Publishing:
+    """Let cefline and boto3 put the same objects in turn."""
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = staged(source, folder, part_size)
-        stored = sum(path.stat().st_size for _, path in files)
+        stored = sum(part.path.stat().st_size for part in files)
         for number in range(rounds):
             log = by_cefline(source, folder, part_size, latency)
-            out = parts(log)
-            if [part.sha256 for part in out] != [digest for digest, _ in files]:
-                raise SystemExit("the parts that went out are not those that were staged")
-            pairs = [(part.key, path) for part, (_, path) in zip(out, files, strict=True)]
+            pairs = paired(files, parts(log))
             peer = by_boto3(pairs, folder, latency)
-            if [(p.key, p.sha256) for p in parts(peer)] != [(p.key, p.sha256) for p in out]:
-                raise SystemExit("boto3 put out other objects")
+            check(files, pairs, parts(peer))
             began, ended = span(log)
             peer_began, peer_ended = span(peer)
             ours.append(ended - began)

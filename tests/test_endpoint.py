@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,13 @@ def test_a_part_is_discarded_and_logged(client: BaseClient, tmp_path: Path) -> N
     assert (put.method, put.key, put.status, put.size) == ("PUT", "out/a", 200, 4)
     assert (put.about, head.method) == ({"cefline-turn": "1"}, "HEAD")
     assert put.ended - put.began >= LATENCY
+
+
+def test_a_damaged_body_is_refused(client: BaseClient) -> None:
+    digest = base64.b64encode(bytes(32)).decode()
+    with pytest.raises(ClientError) as raised:
+        client.put_object(Bucket=BUCKET, Key="out/a", Body=b"text", ChecksumSHA256=digest)
+    assert status(raised) == 400
 
 
 def test_a_range_of_a_source_is_of_one_version(client: BaseClient) -> None:
