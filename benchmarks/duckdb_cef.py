@@ -26,24 +26,10 @@ from cefline_schemas.cef import (
     Escapes,
 )
 from cefline_schemas.timeline import FIELDS, Field
-
-LITERAL_ESCAPES: Escapes = (
-    ("\\", "\\\\"),
-    ("'", "\\'"),
-    ("\n", "\\n"),
-    ("\r", "\\r"),
-    ("\t", "\\t"),
-)
-"""What a Python literal escapes in a text, the backslash first."""
+from lists import LITERAL_ESCAPES, MEMBERS
 
 QUOTE_ESCAPES: Escapes = (("'", "''"), *(pair for pair in LITERAL_ESCAPES if pair[0] != "'"))
 """What an SQL literal escapes."""
-
-MEMBERS = {
-    "notes": {"author": "VARCHAR", "note": "VARCHAR", "created": "BIGINT"},
-    "query_suggestions": {"str_detected": "VARCHAR", "url": "VARCHAR"},
-}
-"""Members of the objects in a list; a list that is not named here holds texts."""
 
 NUMBERS = {"int": "BIGINT", "time": "BIGINT", "bool": "BOOLEAN", "text": "VARCHAR"}
 """DuckDB's type for a field's, lists aside."""
