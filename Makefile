@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow soak fuzz lint format ci bench lock clean
+.PHONY: help setup demo test slow soak fuzz lint format ci bench kernels lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -68,8 +68,16 @@ format: setup ## format the code and sort its imports
 ci: ## all checks, as CI runs them
 	.ci/run
 
-bench: setup ## measure whole runs, beside DuckDB doing the same in SQL
-	$(BIN)/python benchmarks/whole.py
+# Not in the lock: 560 MB, and for Linux on x86_64 alone. Only its binary is wanted, which needs
+# nothing else; where it can't be had, its ways are left out.
+TENZIR := tenzir>=6.20
+
+bench: setup kernels ## measure the kernels, and whole runs beside DuckDB, Tenzir and others (BENCH="--rounds 1")
+	@$(BIN)/python -m pip install --quiet --no-deps "$(TENZIR)" || echo "Tenzir can't be installed here"
+	$(BIN)/python benchmarks/whole.py $(BENCH)
+
+kernels: setup ## measure the kernels alone: reading, escaping, rendering, parsing, compressing
+	$(PYTEST) -p benchmark -p no:randomly -q benchmarks/test_kernels.py
 
 # Not gcs and azure: their tests run where CEFLINE_STORES names a store.
 EXTRAS := --extra test --extra lint --extra bench --extra fuzz
