@@ -27,6 +27,8 @@ Fields = dict[str, object]
 class Verdict(NamedTuple):
     """What is wrong with a way's output."""
 
+    compared: int
+    """Events that have an id of their own."""
     differ: int
     """Events whose line is not the same bytes."""
     missing: int
@@ -72,10 +74,11 @@ def verdict(place: Path, compression: Compression, index: Path, text: Path) -> V
     present = differ.filter(pl.col("digest_theirs").is_not_null())
     chosen = present.sort("digest").head(EXAMINED)["id"]
     if chosen.is_empty():
-        return Verdict(differ.height, differ.height, 0, 0)
+        return Verdict(ours.height, differ.height, differ.height, 0, 0)
     right, found = _parsed(text, "none", chosen), _parsed(place, compression, chosen)
     wrong = sum(found.get(id_) != fields for id_, fields in right.items())
-    return Verdict(differ.height, differ.height - present.height, len(chosen), wrong)
+    missing = differ.height - present.height
+    return Verdict(ours.height, differ.height, missing, len(chosen), wrong)
 
 
 def _lines(block: bytes) -> pl.DataFrame:

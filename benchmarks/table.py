@@ -104,7 +104,7 @@ def _row(found: Result, walls: dict[str, float]) -> tuple[str, ...]:
 
 
 def _wrong(found: Result) -> str:
-    share = found.verdict.differ * found.verdict.share / max(found.events, 1)
+    share = found.verdict.differ * found.verdict.share / max(found.verdict.compared, 1)
     if found.verdict.differ == 0:
         return "0"
     return f"{share:.2%}" if share else "0 of other bytes"
@@ -142,7 +142,9 @@ def notes(results: Iterable[Result]) -> list[str]:
 
 
 def _notes(found: Result) -> Iterator[str]:
-    differ, missing, examined, wrong = found.verdict
+    compared, differ, missing, examined, wrong = found.verdict
+    if compared != found.events:
+        yield f"compared by their ids, of which {compared:,} of {found.events:,} events have one"
     if found.lines != found.events:
         yield f"{found.lines:,} lines of {found.events:,} events"
     if differ:

@@ -4,7 +4,7 @@
 for a null, nothing for a list, and loses an event whose Name holds a `|`, escaped or not. So there
 are two pipelines. With `--escape` it is what a careful user would write: escapes, lists as Python
 literals and blank text by expressions of TQL, nulls dropped, `/` for a `|` in Name. Without, the
-values go to `print_cef` as they are, nulls dropped and Name without `|`.
+values go to `print_cef` as they are, but for nulls, `True` and `False`, and a `|` in Name.
 
 Run as: `python benchmarks/tenzir_cef.py SOURCE OUT --tenzir PATH [--escape] [--compression gzip]`
 """
@@ -103,7 +103,9 @@ def value(field: Field) -> str:
 
 def pipeline(source: Path, out: Path, compression: str, *, careful: bool) -> str:
     """Return the pipeline that makes one CEF line of each event."""
-    pairs = ",\n  ".join(f"{f.name}: {value(f) if careful else f.name}" for f in FIELDS)
+    pairs = ",\n  ".join(
+        f"{f.name}: {value(f) if careful or f.type == 'bool' else f.name}" for f in FIELDS
+    )
     device = Device()
     packed = "\n  compress_gzip" if compression == "gzip" else ""
     return f"""from_file {quote(str(source))} {{ read_parquet }}
