@@ -103,11 +103,13 @@ def _parsed(place: Path, compression: Compression, chosen: pl.Series) -> dict[st
 
 def _fields(lines: pl.Series) -> Iterator[Fields | None]:
     """Yield the fields of each line; halves what can't be parsed until the bad lines are found."""
+    import polars as pl
+
     from cefline import CeflineError, parse
 
     try:
         rows = parse(lines).to_dicts()
-    except CeflineError:
+    except (CeflineError, pl.exceptions.PolarsError):  # the latter of a key `name` that was forged
         if len(lines) == 1:
             yield None
             return
