@@ -107,6 +107,7 @@ def _exported(
     if not sources:
         return []
     from cefline.deliver.probe import prove
+    from cefline.lanes import Lane, side_by_side
     from cefline.line import Run, run_source
 
     if not dry_run:
@@ -117,7 +118,11 @@ def _exported(
     with ThreadPoolExecutor(threads) as pool:
         where = (job.dest, job.state, job.connect)
         run = Run(config, *where, pool, threads, root, progress, dry_run, floor)
-        return [run_source(source, run) for source in sources]
+
+        def along(source: Source, lane: Lane) -> SourceReport:
+            return run_source(source, replace(run, lane=lane))
+
+        return side_by_side(sources, along)
 
 
 def _afterwards(source: Source, report: SourceReport, job: _Job) -> SourceReport:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +29,7 @@ from cefline.errors import (
     TooManyRejectsError,
     of_system,
 )
+from cefline.lanes import Lane
 from cefline.memory import known, remember_delivery, remember_failure, with_evidence
 from cefline.pack import TEXT_FORMAT, pack
 from cefline.places import found
@@ -74,6 +75,8 @@ class Run:
     dry_run: bool = False
     floor: int = 0
     """A turn that is known to be closed."""
+    lane: Lane = field(default_factory=Lane)
+    """When this source may take its steps: a run's sources go side by side."""
 
 
 def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
@@ -85,7 +88,6 @@ def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
         expected: id that the delivery must have; none where the source decides.
     """
     began = time.monotonic()
-    run.progress.begin(source.url, source.size)
     report = SourceReport(source.url, "converted")
     try:
         with staging.folder(run.staging, source.key(run.config.variant())) as folder:
@@ -94,8 +96,6 @@ def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
         report = replace(report, outcome="failed", error=err.about(source.url))
     except OSError as err:
         report = replace(report, outcome="failed", error=of_system(err, source.url))
-    finally:
-        run.progress.end()
     log.info(
         "%s: %s, %d events in %d parts, %d rejected, %.1f s",
         source.url,
@@ -109,7 +109,8 @@ def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
 
 
 def _deliver(source: Source, run: Run, folder: Path, expected: str) -> SourceReport:
-    local = _fetched(source, folder, run)
+    with run.lane.step("fetch"):
+        local = _fetched(source, folder, run)
     delivery = plans.delivery_id(local.sha256, run.config.evidence_id, run.config.redeliver)
     if expected not in {"", delivery}:
         message = f"{source.url} is no longer what it was when its delivery was begun"
@@ -168,8 +169,9 @@ def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceRepor
     segment = plans.current(run.state, delivery)
     config, notes = _planned(run.config, segment)
     work = _Work(local, delivery, segment, config, folder)
-    ready = _staged(work, run)
-    check_unchanged(local)
+    with run.lane.step("convert"):
+        ready = _staged(work, run)
+        check_unchanged(local)
     report = replace(ready.report, notes=notes)
     error = report.error or refusal(report.tally, config.max_rejects)
     if error is not None:
@@ -177,9 +179,12 @@ def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceRepor
         return replace(report, outcome="failed", error=error.about(local.source.url))
     if run.dry_run:
         return replace(report, parts=tuple(_would_be(part, run) for part in ready.parts))
-    if segment.number == 1:
-        report = with_evidence(report, run)
-    return _publish(work, _Ready(ready.parts, report), run)
+    with run.lane.step("publish"):
+        if plans.is_done(run.state, delivery):  # the same content, in a source before this one
+            return known(local.source, delivery, run)
+        if segment.number == 1:
+            report = with_evidence(report, run)
+        return _publish(work, _Ready(ready.parts, report), run)
 
 
 def _planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]:
@@ -225,10 +230,13 @@ def _converted(work: _Work, run: Run) -> _Ready:
     most_staged = None if config.staging_max is None else config.staging_max - fetched
     how = {"level": config.compression_level, "most": most_staged}
     error, parts = None, []
+    run.progress.begin(source.url, source.size)
     try:
         parts = stage(pieces, work.folder, config.compression, run.pool, **how)
     except TooManyRejectsError as err:
         error = err
+    finally:
+        run.progress.end()
     report = _report(work, run, opened.format, opened.unknown, tally)
     return _Ready(parts, replace(report, error=error))
 
@@ -245,6 +253,7 @@ def _report(
 
 def _shown(batches: Iterator[Converted], run: Run) -> Iterator[Converted]:
     for batch in batches:
+        run.lane.check()
         run.progress.advance(batch.read, batch.text_bytes, batch.done)
         yield batch
 
@@ -286,7 +295,7 @@ def _rescue(turn: Turn, run: Run) -> None:
     config = run.config.with_variant(plan["variant"])
     sources, _ = found((turn.source,), config.allowed_sources, run.connect)
     if sources:
-        own = replace(run, config=config, progress=Silent())
+        own = replace(run, config=config, progress=Silent(), lane=Lane())
         report = run_source(sources[0], own, turn.delivery)
         log.warning("%s: %s", turn, report.said if report.error is None else report.error)
     if turns.is_open(run.state, turn):

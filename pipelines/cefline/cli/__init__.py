@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -32,7 +34,10 @@ def main() -> None:
         code = err.exit_code
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted; the next run goes on")
-        code = 130
+        _end(130)
+    except _TerminatedError:
+        complain("terminated; the next run goes on")
+        _end(143)
     except CeflineError as err:
         complain(str(err))
         code = err.exit_code
@@ -55,6 +60,17 @@ for _command in (export, preview, rejects, verify, status, abandon, fields, conf
     commands.add_command(_command)
 
 
+class _TerminatedError(BaseException):
+    """A signal asked for the end."""
+
+
 def _terminated(_signal: int, _frame: object) -> None:
-    complain("terminated; the next run goes on")
-    sys.exit(143)
+    raise _TerminatedError
+
+
+def _end(code: int) -> NoReturn:
+    """Exit without waiting for threads: a delivery may end at any point, and the next goes on."""
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

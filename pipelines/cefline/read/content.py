@@ -161,21 +161,22 @@ def _text(path: Path, url: str, limits: Limits) -> Iterator[tuple[Read, Callable
         def read(size: int) -> bytes:
             """Return about so many bytes; all that come before the damage, if there is some."""
             nonlocal total
-            block = bytearray()
-            while len(block) < size and not cut:
+            block: list[bytes] = []
+            before = total
+            while total < before + size and not cut:
                 try:
-                    block += next(pieces)
+                    block.append(next(pieces))
+                    total += len(block[-1])
                 except StopIteration:
                     break
                 except TruncatedError as err:
                     cut.append(err)
-            if cut and not block:
+            if cut and total == before:
                 raise cut[0]
-            total += len(block)
             if total > most:
                 message = f"{url} expands to more than {limits.expansion} times its size"
                 raise SourceError(message, hint="If that is right, raise max_expansion")
-            return bytes(block)
+            return b"".join(block)
 
         yield read, stored.tell
 

@@ -37,7 +37,8 @@ def of_ndjson(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lin
         SourceError: a line is longer than `MAX_OBJECT`.
         TruncatedError: `read` raised it; what was read before has been yielded.
     """
-    first, offset, pending, cut = 0, 0, bytearray(), None
+    first, offset, cut = 0, 0, None
+    pending: list[bytes] = []
     while True:
         try:
             block = read(size)
@@ -46,15 +47,17 @@ def of_ndjson(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lin
         if not block:
             break
         end = block.rfind(b"\n") + 1
-        pending += block[:end] or block
         if not end:
-            _refuse_long(len(pending), f"{url}: the line at byte {offset}")
+            pending.append(block)
+            _refuse_long(sum(map(len, pending)), f"{url}: the line at byte {offset}")
             continue
-        yield Lines(bytes(pending), first, (offset,))
-        first, offset = first + pending.count(b"\n"), offset + len(pending)
-        pending = bytearray(block[end:])
-    if pending:  # what the damage cuts off is a line of its own: the source fails by the damage
-        yield Lines(bytes(pending) + (b"\n" if cut else b""), first, (offset,))
+        text = b"".join([*pending, memoryview(block)[:end]])
+        yield Lines(text, first, (offset,))
+        first, offset = first + text.count(b"\n"), offset + len(text)
+        pending = [block[end:]]
+    if rest := b"".join(pending):
+        # What the damage cuts off is a line of its own: the source fails by the damage.
+        yield Lines(rest + (b"\n" if cut else b""), first, (offset,))
     if cut is not None:
         raise cut
 

@@ -14,9 +14,9 @@ _ESCAPED = r"""\\u[dD][89a-fA-F]|\\u00[2-7][0-9a-fA-F]\w*"\s*:"""  # surrogates;
 _ANY_ESCAPED = r"""\\u[dD][89a-fA-F]|\\[^"]+"\s*:"""  # names that are carried are not ASCII alone
 _LOOSE = r'[^\\]"\s+:'  # a blank before the colon
 
-_QUICK = r'":\[|":\{|": [\[{]|":[\t\r]|": [ \t\r]|"[\t\r]|" [:\t\r]|"  |\\u'
-"""A list or an object after a key, blanks but a single space around its colon, an escape."""
-_FLOAT = r'":\s*-?[0-9]+[.eE]'
+_QUICK = r'":\[|":\{|": [\[{]|":[\t\r]|": [ \t\r]|"[\t\r]|" [:\t\r]|"  |\\u|":\s*-?[0-9]+[.eE]'
+"""A list or an object after a key, blanks but a single space around its colon, an escape, a float.
+Nearly all of it is literals: that is four times as quick as the pattern that says exactly."""
 
 
 class Names(NamedTuple):
@@ -32,8 +32,8 @@ class Names(NamedTuple):
     """The schema with the columns' names."""
     texts: list[str]
     """Columns whose field takes any value."""
-    maybe: tuple[str, ...]
-    """Each matches lines that could be suspicious; quicker than looking for all names."""
+    maybe: str
+    """Matches lines that could be suspicious; quicker than looking for all names."""
     suspicious: str
     """Matches lines whose values polars can't tell: lists, objects and floats where text is
     expected, surrogates, escaped names."""
@@ -47,7 +47,7 @@ def names(carried: Carried = ()) -> Names:
     fields |= dict(carried)
     texts = [column[name] for name, row in fields.items() if row.type in {"text", "list"}]
     escaped = _ANY_ESCAPED if carried else _ESCAPED
-    maybe = (_ANY_ESCAPED, _QUICK, _FLOAT) if carried else (_QUICK, _FLOAT)
+    maybe = f"{_ANY_ESCAPED}|{_QUICK}" if carried else _QUICK
     listed = rf'{escaped}|{_LOOSE}|"(?:{"|".join(texts)})"{_NOT_TEXT}'
     read, named = (
         pl.Schema(dict.fromkeys(all_, pl.String())) for all_ in (fields, column.values())

@@ -167,16 +167,15 @@ def _suspicious(frame: pl.DataFrame, lines: pl.Series, table: Names) -> pl.Serie
         filled=pl.sum_horizontal(pl.all().is_not_null()),
         truth=pl.any_horizontal(pl.lit(value=False), truths.fill_null(value=False)),
         line=lines,
-    ).with_columns(
-        keys=_count(line, _KEY_END) - _count(line, _WITHIN_TEXT),
-        odd=pl.any_horizontal(line.str.contains(look) for look in table.maybe),
-    )
+    ).with_columns(keys=_count(line, _KEY_END), odd=line.str.contains(table.maybe))
     maybe = looked.with_row_index("row").filter(pl.col("odd") | pl.col("truth"))
     signs = _count(line, "[") + _count(line, "{")
     truth = pl.col("truth") & line.str.contains(r":\s*[tf]")
     found = maybe.filter(line.str.contains(table.suspicious) | truth | (signs > MAX_DEPTH))["row"]
     # Where each key has a value of its own in the frame, there is none twice.
-    twice = _twice(lines, (looked["keys"] != looked["filled"]).arg_true())
+    more = looked.with_row_index("row").filter(pl.col("keys") != pl.col("filled"))
+    more = more.filter(pl.col("keys") - _count(line, _WITHIN_TEXT) != pl.col("filled"))
+    twice = _twice(lines, more["row"])
     return pl.concat([found, twice]).unique().sort() if len(twice) else found
 
 
@@ -226,9 +225,15 @@ def _batch(
 
 def _replaced(frame: pl.DataFrame, rows: pl.Series, by: pl.DataFrame) -> pl.DataFrame:
     """Return a frame with some rows replaced."""
+    filled = [n for n in frame.columns if max(_filled(frame[n]), _filled(by[n]))]
     kept = pl.int_range(frame.height, dtype=pl.UInt32, eager=True)
     news = pl.int_range(frame.height, frame.height + by.height, dtype=pl.UInt32, eager=True)
-    return pl.concat([frame, by]).select(pl.all().gather(kept.scatter(rows, news)))
+    whole = pl.concat([frame.select(filled), by.select(filled)])
+    return frame.with_columns(whole.select(pl.all().gather(kept.scatter(rows, news))))
+
+
+def _filled(column: pl.Series) -> int:
+    return len(column) - column.null_count()
 
 
 def _present(frame: pl.DataFrame, nested: pl.DataFrame | None) -> pa.RecordBatch:
