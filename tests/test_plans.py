@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cefline.deliver import plans
 from cefline.deliver.plans import Segment, delivery_id
+from cefline.deliver.store import LocalStore
 from cefline.errors import DeliveryError
 from tests.parts import TEXT, local_store, part_text, plan_of, s3_store, staged
 
@@ -146,3 +149,54 @@ def test_an_evidence_that_came_before_is_found(state: Store) -> None:
     plans.mark_evidence(state, B, [1])
     assert plans.other_deliveries(state, A, [1]) == {1: B}
     assert json.loads(state.read(f"evidence/1/{A}")) == {}
+
+
+def test_many_evidences_are_noted_and_found(state: Store) -> None:
+    """Each once, whatever came first; what is found is in the order in which it was asked for."""
+    ids = [*range(60, 0, -1)]
+    plans.mark_evidence(state, A, ids)
+    assert len(list(state.list("evidence/"))) == len(ids)
+    found = plans.other_deliveries(state, B, [*ids, 61])
+    assert found == dict.fromkeys(ids, A)
+    assert list(found) == ids
+
+
+def test_evidences_are_noted_some_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are connections: each note waits here until all of these are under way."""
+    together, create = threading.Barrier(16), LocalStore.create
+
+    def waiting(store: LocalStore, *args: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        together.wait(10)
+        return create(store, *args, **more)
+
+    monkeypatch.setattr(LocalStore, "create", waiting)
+    plans.mark_evidence(local_store(tmp_path / "state"), A, [*range(48)])
+
+
+@pytest.mark.parametrize("ids", [[], [7]])
+def test_a_single_evidence_needs_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: list[int]
+) -> None:
+    """Most sources have one."""
+    monkeypatch.setattr(plans, "ThreadPoolExecutor", None)
+    state = local_store(tmp_path / "state")
+    plans.mark_evidence(state, A, ids)
+    assert plans.other_deliveries(state, B, ids) == dict.fromkeys(ids, A)
+
+
+def test_of_evidences_that_fail_the_first_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though another one failed earlier; the same error with every run."""
+    create = LocalStore.create
+
+    def failing(store: LocalStore, key: str, *args: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        number = int(key.split("/")[1])
+        if number in {3, 5}:
+            time.sleep(0.05 if number == 3 else 0.0)
+            raise DeliveryError(key)
+        return create(store, key, *args, **more)
+
+    monkeypatch.setattr(LocalStore, "create", failing)
+    with pytest.raises(DeliveryError, match=f"evidence/3/{A}"):
+        plans.mark_evidence(local_store(tmp_path / "state"), A, [*range(20)])

@@ -2,15 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cefline.deliver import state as states
 from cefline.deliver.store import Store
 
 _PLAN = ("cefline", "settings", "parts", "text_format", "segment", "skip")
 _ID = 32
+
+_AT_ONCE = 16
+"""So many evidences are asked for or noted at once: as many connections as the S3 client has."""
+
+T = TypeVar("T")
 
 Skip = Mapping[str, list[tuple[int, int, int]]]
 """What is out already, by partition: first and last ordinal and number of events of its parts."""
@@ -123,17 +129,27 @@ def mark_fenced(state: Store, delivery: str, segment: int, said: Mapping[str, An
 
 def mark_evidence(state: Store, delivery: str, ids: list[int]) -> None:
     """Note the evidences that a delivery holds."""
-    for number in ids:
-        states.create(state, f"evidence/{number}/{delivery}", {})
+    _of_each(ids, lambda number: states.create(state, f"evidence/{number}/{delivery}", {}))
 
 
 def other_deliveries(state: Store, delivery: str, ids: list[int]) -> dict[int, str]:
     """Return, of the evidences that came in another delivery before, one such delivery."""
-    found = {}
-    for number in ids:
+
+    def other(number: int) -> str | None:
         start = f"evidence/{number}/"
         before = (key.removeprefix(start) for key, _ in state.list(start))
-        other = next((name for name in before if name != delivery), None)
-        if other is not None:
-            found[number] = other
-    return found
+        return next((name for name in before if name != delivery), None)
+
+    found = zip(ids, _of_each(ids, other), strict=True)
+    return {number: name for number, name in found if name is not None}
+
+
+def _of_each(ids: Sequence[int], function: Callable[[int], T]) -> list[T]:
+    """Return what a function gives for each evidence; there may be many, each a round trip.
+
+    Where several fail, the error is that of the first one in order.
+    """
+    if len(ids) <= 1:
+        return [function(number) for number in ids]
+    with ThreadPoolExecutor(min(len(ids), _AT_ONCE)) as pool:
+        return list(pool.map(function, ids))
