@@ -103,6 +103,8 @@ class World:
     settings: Mapping[str, Any] = field(default_factory=dict)
     skews: Mapping[str, float] = field(default_factory=dict)
     """Seconds by which the clock of a host is ahead."""
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What a host has set otherwise."""
     server: str = ""
     """Address of the S3 server, where runs reach it through a proxy."""
     expected: Counter[str] = field(default_factory=Counter)
@@ -143,7 +145,7 @@ class World:
             turn_timeout=0.6,
             s3=S3Settings(read_timeout=10),
         )
-        config = replace(plain, **{**self.settings, **settings})
+        config = replace(plain, **{**self.settings, **self.own.get(host, {}), **settings})
         return Order(config, self.env, self.skews.get(host, 0.0), stop, newer)
 
     def deliver(self, host: str, *sources: Path, **how: Any) -> Outcome:  # noqa: ANN401 - as above

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -145,14 +146,15 @@ def _shift_clock(seconds: float) -> None:
 
 
 def _stop_at(stop: Stop) -> None:
-    met = 0
+    met, lock = 0, threading.Lock()
 
     def wrapped(real: Callable[..., bool]) -> Callable[..., bool]:
         def create(store: Store, key: str, *args: object, **more: object) -> bool:
             nonlocal met
-            met += not stop.parts_only or key.endswith(".cef.gz")
-            due = met == stop.number
-            met += due  # it stops but once
+            with lock:  # a note may be made beside its part
+                met += not stop.parts_only or key.endswith(".cef.gz")
+                due = met == stop.number
+                met += due  # it stops but once
             if due and not stop.after:
                 os.kill(os.getpid(), stop.signal)
             created = real(store, key, *args, **more)

@@ -125,32 +125,36 @@ KINDS: dict[str, dict[str, object]] = {
     "s3 in one": {"partition_by": ()},
     "s3 hive": {"partition_by": ("source",), "hive": True, "part_size": 2000},
     "local": {},
+    "s3 kept": {"readers": "keep"},
 }
-"""Four deliveries: each is delivered again and again, from other sources of its kind."""
+"""Five deliveries: each is delivered again and again, from other sources of its kind."""
+
+MIXED = "local kept by one"
+"""Of two hosts one says that readers keep parts, and the other one goes on with its turns."""
 
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     """Return a destination, on S3 unless told else; host b's clock is 10 minutes ahead."""
     kind = getattr(request, "param", "s3 by evidence")
-    skews = {"b": 600.0}
-    if kind == "local":
-        return World(tmp_path, str(tmp_path / "store"), {}, KINDS[kind], skews)
+    skews, own = {"b": 600.0}, {"a": KINDS["s3 kept"]} if kind == MIXED else {}
+    if kind.startswith("local"):
+        return World(tmp_path, str(tmp_path / "store"), {}, KINDS["local"], skews, own)
     s3: seaweed.S3 = request.getfixturevalue("s3")
     return World(tmp_path, s3.url, s3.env, KINDS[kind], skews)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("world", KINDS, indirect=True)
+@pytest.mark.parametrize("world", [*KINDS, MIXED], indirect=True)
 def test_kills_at_any_instant_lose_and_double_nothing(
     world: World, request: pytest.FixtureRequest, *, soak: bool
 ) -> None:
     """50 kills of each kind, at every step and at random times (5 in CI); readers read along."""
-    campaign = list(KINDS).index(request.node.callspec.params["world"])
+    campaign = [*KINDS, MIXED].index(request.node.callspec.params["world"])
     count = 50 if soak else 5
     rng = random.Random(f"{campaign}")
-    steps = range(campaign, 120, 4)  # before and after each of 60 objects: all that a run makes
+    steps = range(campaign % 4, 120, 4)  # before and after each of 60 objects: all that a run makes
     instants = [*steps] if soak else rng.sample(steps, 3)
     stops: list[Stop | None] = [Stop(1 + n // 2, after=bool(n % 2)) for n in instants]
     stops += [None] * (count - len(stops))
@@ -174,7 +178,7 @@ def reading(world: World) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("world", ["s3 by evidence", "local"], indirect=True)
+@pytest.mark.parametrize("world", ["s3 by evidence", "local", "s3 kept", MIXED], indirect=True)
 def test_who_closes_a_turn_may_be_killed_as_well(world: World, *, soak: bool) -> None:
     """The killed run's source is out of reach: others close its turn, and are killed at each step.
 
@@ -189,7 +193,7 @@ def test_who_closes_a_turn_may_be_killed_as_well(world: World, *, soak: bool) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("world", ["s3 by evidence", "local"], indirect=True)
+@pytest.mark.parametrize("world", ["s3 by evidence", "local", "s3 kept", MIXED], indirect=True)
 def test_who_comes_back_after_its_turn_was_closed_stops(world: World, *, soak: bool) -> None:
     """A run stands still at some step, while others finish or close its turn, and goes on."""
     rng = random.Random(4)

@@ -639,6 +639,19 @@ def test_a_part_that_a_reader_may_have_removed_is_asked_for(
     assert len(taken + delivered(tmp_path / "out")) == 6
 
 
+def test_where_readers_keep_parts_a_killed_run_asks_for_nothing(
+    call: Callable[..., Result], tmp_path: Path
+) -> None:
+    """What is missing was never put out; here readers did remove it, and so get it once more."""
+    write(tmp_path / "a.jsonl", events(6))
+    export_killed("-000002.cef", "a.jsonl", "out", done=True)
+    for name in files(tmp_path / "out"):
+        (tmp_path / "out" / name).unlink()
+    assert call("export", "a.jsonl", "out").code == 1
+    assert call("export", "a.jsonl", "out", "--readers", "keep").code == 0
+    assert len(delivered(tmp_path / "out")) == 6
+
+
 def test_a_file_that_was_just_written_is_left(call: Callable[..., Result], tmp_path: Path) -> None:
     """In a folder; exit code 0, and it is said. `--settle 0` takes it."""
     write(tmp_path / "a.jsonl", events(6))

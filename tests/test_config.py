@@ -283,6 +283,7 @@ def test_enabled_is_a_setting(
         ("[s3]\nattempts = 0", "from 1 to 20"),
         ("[s3]\nallow_http = 'maybe'", "expected true or false"),
         ("dest = 'ftp://b'", "expected a local folder or s3://"),
+        ("readers = 'keeps'", "expected delete, keep; did you mean keep?"),
     ],
 )
 def test_a_value_that_can_t_be_is_told(toml: Callable[..., Settings], text: str, says: str) -> None:
@@ -304,6 +305,31 @@ def test_a_level_that_the_compression_does_not_have_is_told(
 ) -> None:
     """It does not silently become another one."""
     assert "compression_level" in problem(toml, level)
+
+
+def test_where_readers_keep_parts_nothing_has_to_be_asked(toml: Callable[..., Settings]) -> None:
+    """What is not there was never put out, whoever made the settings; and it is shown so."""
+    assert Config().assume is None
+    assert Config(readers="keep").assume == "lost"
+    assert replace(Config(), readers="keep").assume == "lost"
+    rows = {name: row for name, *row in shown(toml(env={"CEFLINE_READERS": "keep"}))}
+    assert rows["readers"] == ["keep", "CEFLINE_READERS"]
+    assert rows["assume"] == ["lost", "CEFLINE_READERS"]
+
+
+def test_what_readers_keep_was_not_delivered_and_removed(toml: Callable[..., Settings]) -> None:
+    """The two contradict each other; what wins in the end is what counts."""
+    told = problem(toml, "readers = 'keep'", flags={"assume": "delivered"})
+    assert "assume is delivered and readers is keep" in told
+    flags = {"assume": "delivered", "readers": "delete"}
+    config = toml("readers = 'keep'", flags=flags).config
+    assert (config.readers, config.assume) == ("delete", "delivered")
+
+
+def test_a_plan_says_nothing_of_readers() -> None:
+    """They decide on no text and no key: a rerun may say otherwise."""
+    assert Config(readers="keep").planned() == Config().planned()
+    assert Config(readers="keep").judgement() == Config().judgement()
 
 
 def test_tables_and_lists_are_read(toml: Callable[..., Settings]) -> None:

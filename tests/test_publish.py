@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import itertools
 import random
+import re
 import threading
 import time
 import zlib
@@ -40,13 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cefline.deliver.publish import Assume, Published
+    from cefline.deliver.publish import Assume, Published, Readers
     from cefline.deliver.staging import Staged
     from cefline.deliver.turns import Turn
     from cefline.pack import Compression
     from tests.seaweed import S3
 
 COMPRESSIONS: list[Compression] = ["gzip", "zstd", "none"]
+READERS: list[Readers] = ["delete", "keep"]
 
 
 @dataclasses.dataclass
@@ -69,10 +72,18 @@ class Case:
         """Return what the parts hold."""
         return [text_of(part.path.read_bytes()) for part in self.parts]
 
-    def publish(self, *, pace: float = 0.0, assume: Assume | None = None) -> list[Published]:
+    def publish(
+        self, *, pace: float = 0.0, assume: Assume | None = None, readers: Readers = "delete"
+    ) -> list[Published]:
         """Put the parts out."""
         return publish.publish(
-            self.plan, self.parts, self.turn, self.places, pace=pace, assume=assume
+            self.plan,
+            self.parts,
+            self.turn,
+            self.places,
+            pace=pace,
+            assume=assume,
+            readers=readers,
         )
 
     def fence(self, assume: Assume | None = None) -> int:
@@ -134,13 +145,14 @@ def either(
 # In order, once.
 
 
+@pytest.mark.parametrize("readers", READERS)
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_parts_are_put_out_in_key_order(
-    either: Callable[..., Case], compression: Compression
+    either: Callable[..., Case], compression: Compression, readers: Readers
 ) -> None:
     """As they were staged, and the record of each is what is there."""
     one = either(compression=compression)
-    published = one.publish()
+    published = one.publish(readers=readers)
     assert [part.key for part in published] == one.listed() == sorted(one.listed())
     assert [one.dest.read(p.key) for p in published] == [p.path.read_bytes() for p in one.parts]
     assert [p.stored_bytes for p in published] == [size for _, size in one.dest.list()]
@@ -184,17 +196,18 @@ def test_publishing_again_changes_nothing(either: Callable[..., Case], *, releve
     assert [one.dest.read(key) for key in one.listed()] == before
 
 
-def test_two_runs_of_one_turn_put_out_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runs", [["delete"] * 4, ["keep"] * 4, ["delete", "keep"] * 2])
+def test_two_runs_of_one_turn_put_out_the_same(tmp_path: Path, runs: list[Readers]) -> None:
     """Side by side, in any order: each part once, and both have the same records."""
     one = case(tmp_path, parts=12)
     ready = threading.Barrier(4)
 
-    def run(_: int) -> list[Published]:
+    def run(readers: Readers) -> list[Published]:
         ready.wait()
-        return one.publish()
+        return one.publish(readers=readers)
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(run, range(4)))
+        found = list(pool.map(run, runs))
     assert texts_of(one.dest) == one.texts
     assert all(records == found[0] for records in found)
 
@@ -245,7 +258,10 @@ def test_a_killed_run_is_gone_on_with(tmp_path: Path, *, number: int, put: bool)
     assert all(part.stored_sha256 for part in published)
 
 
-def test_a_pace_is_kept_between_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("readers", READERS)
+def test_a_pace_is_kept_between_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readers: Readers
+) -> None:
     """Not before the first one, nor after the last."""
     events: list[object] = []
     create = LocalStore.create
@@ -258,11 +274,14 @@ def test_a_pace_is_kept_between_parts(tmp_path: Path, monkeypatch: pytest.Monkey
     one = case(tmp_path)
     monkeypatch.setattr(LocalStore, "create", noted)
     monkeypatch.setattr(time, "sleep", events.append)
-    one.publish(pace=1.5)
+    one.publish(pace=1.5, readers=readers)
     assert events == ["part", 1.5, "part", 1.5, "part"]
 
 
-def test_a_lost_reply_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("readers", READERS)
+def test_a_lost_reply_is_resolved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readers: Readers
+) -> None:
     """The object is there though the store says that another one was first."""
     create = LocalStore.create
 
@@ -271,7 +290,7 @@ def test_a_lost_reply_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     one = case(tmp_path)
     monkeypatch.setattr(LocalStore, "create", lost)
-    published = one.publish()
+    published = one.publish(readers=readers)
     assert texts_of(one.dest) == one.texts
     assert [part.stored_bytes for part in published] == [size for _, size in one.dest.list()]
 
@@ -300,14 +319,15 @@ def unsure(patch: pytest.MonkeyPatch, one: Case, what: str) -> None:
     patch.setattr(LocalStore, "create", lost)
 
 
+@pytest.mark.parametrize("readers", READERS)
 @pytest.mark.parametrize("what", ["never there", "still there"])
 def test_what_nothing_tells_of_is_looked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, readers: Readers
 ) -> None:
     """The part before it is still there, so nobody removes any: it is there, or never was."""
     one = case(tmp_path)
     unsure(monkeypatch, one, what)
-    published = one.publish()
+    published = one.publish(readers=readers)
     assert texts_of(one.dest) == one.texts
     assert all(part.stored_sha256 for part in published)
 
@@ -487,6 +507,212 @@ def test_the_first_turn_of_an_adopted_destination_is_gone_on_with(tmp_path: Path
     assert texts_of(dest)[1:] == one.texts
 
 
+# Readers that keep parts: note and part are under way at once, and a run may die between any two.
+
+
+def die(
+    patch: pytest.MonkeyPatch, one: Case, made: int, first: str, readers: Readers = "keep"
+) -> None:
+    """Let a run be killed after so many creations; note or part of each number comes first."""
+    create, lock, begun = LocalStore.create, threading.Lock(), turns.intended(one.state, one.turn)
+    if readers == "delete":
+        first = "note"
+    over = [threading.Event() for _ in range(len(one.parts) + 1)]
+
+    def ordered(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        nonlocal made
+        kind = "note" if key.startswith("progress/") else "part"
+        number = int(re.findall(r"\d{6}(?=$|\.cef)", key)[0])
+        if kind != first and number > begun:
+            assert over[number].wait(10)
+        try:
+            with lock:
+                if not made:
+                    raise KilledError
+                made -= 1
+                return create(store, key, *rest, **more)
+        finally:
+            if kind == first:
+                over[number].set()
+
+    patch.setattr(LocalStore, "create", ordered)
+
+
+def killed(one: Case, made: int, first: str, readers: Readers = "keep") -> None:
+    """Put parts out as a run does that is killed after so many creations."""
+    with pytest.MonkeyPatch.context() as patch:
+        die(patch, one, made, first, readers)
+        with pytest.raises(KilledError):
+            one.publish(readers=readers)
+
+
+AT_ONCE = pytest.mark.parametrize("first", ["note", "part"])
+
+
+def test_where_readers_keep_parts_each_is_noted_as_it_is_put_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both at once: neither waits for the other, and no part begins before both are there."""
+    one = case(tmp_path)
+    create, together, ended = LocalStore.create, threading.Barrier(2), list[str]()
+
+    def met(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        before = len(ended)
+        together.wait(10)
+        assert before % 2 == 0
+        created = create(store, key, *rest, **more)
+        ended.append(key)
+        return created
+
+    monkeypatch.setattr(LocalStore, "create", met)
+    one.publish(readers="keep")
+    monkeypatch.undo()
+    keys = [{f"progress/00000001/{n:06d}", one.key(n)} for n in (1, 2, 3)]
+    assert [set(ended[n : n + 2]) for n in (0, 2, 4)] == keys
+    assert texts_of(one.dest) == one.texts
+
+
+@AT_ONCE
+@pytest.mark.parametrize("made", range(6))
+@pytest.mark.parametrize("then", READERS)
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_run_whose_readers_keep_parts_is_gone_on_with(
+    tmp_path: Path, made: int, first: str, then: Readers, *, alone: bool
+) -> None:
+    """By one of its kind or of the other, wherever it was killed; also in a later turn."""
+    one = case(tmp_path) if alone else after_another(tmp_path, "kept")
+    killed(one, made, first)
+    published = one.publish(readers=then)
+    assert texts_of(one.dest)[-3:] == one.texts
+    assert len(one.listed()) == (3 if alone else 6)
+    assert all(part.stored_sha256 for part in published)
+    assert turns.intended(one.state, one.turn) == 3
+
+
+@pytest.mark.parametrize("made", range(6))
+def test_a_run_whose_readers_delete_parts_is_gone_on_with_where_they_keep_them(
+    tmp_path: Path, made: int
+) -> None:
+    """The setting was changed after a kill."""
+    one = case(tmp_path)
+    killed(one, made, "note", "delete")
+    published = one.publish(readers="keep")
+    assert texts_of(one.dest) == one.texts
+    assert all(part.stored_sha256 for part in published)
+
+
+@AT_ONCE
+@pytest.mark.parametrize("made", range(6))
+@pytest.mark.parametrize("assume", [None, "lost"])
+def test_a_turn_whose_readers_keep_parts_is_closed_after_its_last_part(
+    tmp_path: Path, made: int, first: str, assume: Assume | None
+) -> None:
+    """A part may be out that was not noted, or noted and not out: its key decides, and counts."""
+    one = case(tmp_path)
+    killed(one, made, first)
+    out = len(one.listed())
+    assert out == (made // 2 if first == "note" else (made + 1) // 2)
+    assert [one.fence(assume) for _ in range(2)] == [out] * 2
+    for readers in READERS if out < 3 else []:
+        with pytest.raises(FencedError):
+            one.publish(readers=readers)
+    bodies = [one.dest.read(key) for key in one.listed()]
+    assert [publish.is_fence(body) for body in bodies] == [False] * out + [True] * (out < 3)
+    assert lines_of_bodies(bodies) == b"".join(one.texts[:out])
+
+
+@AT_ONCE
+@pytest.mark.parametrize("point", ["progress/", ".cef", "fenced/", ".closed"])
+@pytest.mark.parametrize("done", [False, True])
+def test_closing_such_a_turn_may_be_killed_as_well(
+    tmp_path: Path, first: str, point: str, *, done: bool
+) -> None:
+    """Whatever of it was done, the next one comes to what the first would have."""
+    one = case(tmp_path, parts=5)
+    killed(one, 3, first)
+    out = len(one.listed())
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, point, done=done)
+        with pytest.raises(KilledError):
+            one.fence("lost")
+    for readers in READERS:
+        with contextlib.suppress(FencedError):
+            publish.publish(one.plan, one.parts[:out], one.turn, one.places, readers=readers)
+    assert one.fence() == out
+    assert [text for text in texts_of(one.dest) if text] == one.texts[:out]
+
+
+def test_kills_again_and_again_lose_and_double_nothing(tmp_path: Path) -> None:
+    """Of runs of both kinds in turn, each after some creations; in the end one is not killed."""
+    draw = random.Random(11)
+    for number in range(20):
+        one = case(tmp_path / str(number), parts=6)
+        for _ in range(draw.randrange(1, 6)):
+            readers = draw.choice(READERS)
+            with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KilledError):
+                die(patch, one, draw.randrange(5), draw.choice(["note", "part"]), readers)
+                one.publish(readers=readers)
+        closed = draw.random() < 0.5
+        out = one.fence(draw.choice([None, "lost"])) if closed else 6
+        if not closed:
+            one.publish(readers=draw.choice(READERS))
+        assert [text for text in texts_of(one.dest) if text] == one.texts[:out]
+
+
+def test_a_part_that_fails_is_told_after_its_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the run is under way any more when its error is told."""
+    one, create = case(tmp_path), LocalStore.create
+    one.dest.create(one.key(2), b"CEF:0|other\n", TEXT, {})
+
+    def slow(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        time.sleep(0.1 if key.startswith("progress/") else 0)
+        return create(store, key, *rest, **more)
+
+    monkeypatch.setattr(LocalStore, "create", slow)
+    with pytest.raises(DeliveryError, match="its text is not the part's"):
+        one.publish(readers="keep")
+    assert turns.intended(one.state, one.turn) == 2
+    assert one.listed() == [one.key(1), one.key(2)]
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_note_that_fails_is_told_after_its_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, both: bool
+) -> None:
+    """Of two that fail the part is told; either way the next run goes on."""
+    one, create = case(tmp_path), LocalStore.create
+
+    def failing(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        if key.endswith("progress/00000001/000002"):
+            raise TryAgainError("no note", hint="")
+        if key == one.key(2):
+            time.sleep(0.05)
+            if both:
+                raise TryAgainError("no part", hint="")
+        return create(store, key, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "create", failing)
+        with pytest.raises(TryAgainError, match="no part" if both else "no note"):
+            one.publish(readers="keep")
+    assert texts_of(one.dest) == one.texts[: 1 if both else 2]
+    assert turns.intended(one.state, one.turn) == 1
+    one.publish(readers="keep")
+    assert texts_of(one.dest) == one.texts
+
+
+def test_where_readers_keep_parts_nothing_is_asked(tmp_path: Path) -> None:
+    """Who removes them all the same gets them twice after a kill, as the README says."""
+    one = after_another(tmp_path, "removed")
+    one.interrupted(2, put=True)
+    one.freed(1, 2)
+    published = one.publish(readers="keep")
+    assert texts_of(one.dest) == one.texts
+    assert all(part.stored_sha256 for part in published)
+
+
 # Fences.
 
 
@@ -603,17 +829,18 @@ def test_who_closes_a_turn_as_another_does_ends_at_the_same_part(
     assert len(one.listed()) == out + 1
 
 
+@pytest.mark.parametrize("readers", READERS)
 @pytest.mark.parametrize("fencers", [1, 2])
 def test_a_holder_and_those_who_close_its_turn_agree(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fencers: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fencers: int, readers: Readers
 ) -> None:
     """At whatever moment: what the fence says is out is exactly what a reader gets."""
     create = LocalStore.create
     draw = random.Random(fencers)
 
-    def slowed(store: LocalStore, key: str, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
-        time.sleep(draw.random() * 0.004)
-        return create(store, key, *rest, **more)
+    def slowed(store: LocalStore, key: str, body: bytes | Path, *rest: Any, **more: Any) -> bool:  # noqa: ANN401 - passed on
+        time.sleep(draw.random() * (0.004 if isinstance(body, bytes) else 0.012))
+        return create(store, key, body, *rest, **more)
 
     monkeypatch.setattr(LocalStore, "create", slowed)
     outcomes = set()
@@ -624,7 +851,7 @@ def test_a_holder_and_those_who_close_its_turn_agree(
         def hold(one: Case = one, ready: threading.Barrier = ready) -> int:
             ready.wait()
             try:
-                return len(one.publish())
+                return len(one.publish(readers=readers))
             except FencedError:
                 return -1
 

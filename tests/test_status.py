@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +20,7 @@ from cefline.config import Config
 from cefline.deliver import plans, turns
 from cefline.deliver.publish import is_fence
 from cefline.deliver.store import LocalStore
-from cefline.errors import UsageError
+from cefline.errors import DeliveryError, UsageError
 from cefline.job import export
 from cefline.status import Status, abandon, status
 from cefline.values import MaxRejects
@@ -434,6 +434,17 @@ def test_an_open_turn_is_abandoned(
     assert site.events() == Counter(f"a{n}" for n in range(2 * parts)) + each("b")
     assert site.objects()[:parts] == out
     assert site.is_sound()
+
+
+def test_where_readers_keep_parts_an_abandoned_turn_asks_for_nothing(site: Site) -> None:
+    """It counts what is there; where they may remove parts nothing tells."""
+    delivery = begun(site)
+    for key in site.objects():
+        (site.root / "out" / key).unlink()
+    with pytest.raises(DeliveryError, match="may have been delivered and removed"):
+        abandon(site.config, delivery)
+    assert abandon(replace(site.config, readers="keep"), delivery) != []
+    assert site.states() == [("abandoned", delivery)]
 
 
 def test_a_plan_without_a_turn_is_abandoned(site: Site) -> None:

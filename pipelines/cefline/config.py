@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cefline.after import After
     from cefline.deliver.delivery import Check
-    from cefline.deliver.publish import Assume
+    from cefline.deliver.publish import Assume, Readers
     from cefline.literal import Form
     from cefline.pack import Compression
     from cefline.read.carry import Unknown
@@ -62,6 +62,7 @@ class Config:
     settle: float = 60.0
     turn_timeout: float = 600.0
     pace: float = 0.0
+    readers: Readers = "delete"
     check: Check = "listing"
     known: Literal["deliver", "refuse"] = "deliver"
     evidence_id: int | None = None
@@ -74,6 +75,11 @@ class Config:
     header: Device = field(default_factory=Device)
     severity: tuple[tuple[int, int], ...] = SEVERITY
     s3: S3Settings = field(default_factory=S3Settings)
+
+    def __post_init__(self) -> None:
+        """Take a part that is not there for one that was never put out, where readers keep all."""
+        if self.readers == "keep":
+            object.__setattr__(self, "assume", "lost")  # frozen, and not handed out yet
 
     def planned(self) -> dict[str, Any]:
         """Return the settings that decide on the text and the keys of parts; JSON's types only."""
@@ -174,6 +180,8 @@ def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) ->
         raise ConfigError(_listed(problems), hint="`cefline config` shows what is in force")
     if "bucket" in given:
         origins["dest"] = origins["bucket"]
+    if given.get("readers") == "keep":
+        origins["assume"] = origins["readers"]
     return Settings(_config(given), origins)
 
 
@@ -268,6 +276,8 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
         yield "s3.sse_kms_key_id is set and s3.sse is not aws:kms"
     if "compression_level" in given and given.get("compression", "gzip") != "gzip":
         yield "compression_level is set and compression is not gzip"
+    if given.get("readers") == "keep" and given.get("assume") == "delivered":
+        yield "assume is delivered and readers is keep: then what is not there was never delivered"
 
 
 def _listed(problems: list[str]) -> str:

@@ -276,7 +276,7 @@ def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
         (run.dest, run.state),
         said=counted(replace(report, outcome="delivered")),
         wait=Patience(run.state, config.turn_timeout, partial(_rescue, run=run)),
-        how=How(config.pace, config.assume, config.check, run.floor),
+        how=How(config.pace, config.assume, config.check, run.floor, config.readers),
     )
     if done is None:
         return known(source, work.delivery, run)

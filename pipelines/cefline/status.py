@@ -95,7 +95,7 @@ def abandon(config: Config, delivery: str) -> list[str]:
     if delivery not in plans.planned_ids(state):
         message = f"{state.url} knows no delivery {delivery}"
         raise UsageError(message, hint="`cefline status DEST` lists them")
-    return [entry["key"] for entry in close(delivery, (dest, state))]
+    return [entry["key"] for entry in close(delivery, (dest, state), config.assume)]
 
 
 def _number(value: int | None) -> str:

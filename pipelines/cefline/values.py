@@ -217,6 +217,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "settle": wait,
     "turn_timeout": wait,
     "pace": wait,
+    "readers": choice("delete", "keep"),
     "check": choice("listing", "full"),
     "known": choice("deliver", "refuse"),
     "evidence_id": count(0),

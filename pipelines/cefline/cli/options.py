@@ -42,6 +42,7 @@ SETTINGS = {
     "settle": "Files found in folders must be untouched so long.  [default: 60s]",
     "turn_timeout": "Take over from a run without progress after this.  [default: 10m]",
     "pace": "Wait between two parts.  [default: 0s]",
+    "readers": "What readers do with parts: delete, or keep all.  [default: delete]",
     "check": "Before a delivery is done: listing, or full: read all back.  [default: listing]",
     "known": "Evidence that came before from other content: deliver, refuse.  [default: deliver]",
     "evidence_id": "The evidence_id of events that have none.",

@@ -12,6 +12,7 @@ from cefline.deliver.publish import (
     Assume,
     FencedError,
     Published,
+    Readers,
     check_listing,
     fenced_error,
     planned,
@@ -55,6 +56,8 @@ class How:
     """What must be right before the manifest is made."""
     floor: int = 0
     """A turn that is known to be closed: those before it need not be listed."""
+    readers: Readers = "delete"
+    """Whether readers may remove parts; where they keep them, `assume` is `lost`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def deliver(
         places: destination and state.
         said: counts and rejects, for the manifest.
         wait: what is called with the open turn of another delivery, again and again.
-        how: pace, what to assume, and what to check.
+        how: pace, what readers do, what to assume, and what to check.
 
     Returns:
         What is out; None where another run has finished the delivery in the meantime.
@@ -107,7 +110,7 @@ def deliver(
     turn = None
     published: list[Published] = []
     if parts or plan["parts"]:  # else there is no key, so no turn
-        turn = _own_turn(plan, places, wait, how.floor)
+        turn = _own_turn(plan, places, wait, how)
         if turn is None:
             return None
         plans.mark_evidence(state, delivery.id, said["evidence"])
@@ -116,7 +119,10 @@ def deliver(
             message = f"segment {turn.segment} of delivery {turn.delivery} has other parts"
             raise FencedError(message, hint="Run again: what is left goes out in another segment")
         try:
-            published = publish(plan, parts, turn, places, pace=how.pace, assume=how.assume)
+            pace, assume, readers = how.pace, how.assume, how.readers
+            published = publish(
+                plan, parts, turn, places, pace=pace, assume=assume, readers=readers
+            )
             _check_own(turn, state)
         except FencedError:
             fence(plan, turn, places, how.assume)  # whoever began it may have been killed
@@ -165,11 +171,11 @@ def _differs(plan: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
 
 
 def _own_turn(
-    plan: Mapping[str, Any], places: tuple[Store, Store], wait: Callable[[Turn], None], floor: int
+    plan: Mapping[str, Any], places: tuple[Store, Store], wait: Callable[[Turn], None], how: How
 ) -> Turn | None:
     """Take the turn, when those before it are closed; None where the delivery is done by others."""
     dest, state = places
-    delivery, number, turn = plan["delivery"], plan["segment"], None
+    delivery, number, floor, turn = plan["delivery"], plan["segment"], how.floor, None
     while not plans.is_done(state, delivery):
         if plans.fenced(state, delivery, number):
             message = f"segment {number} of delivery {delivery} was closed by another run"
@@ -179,7 +185,7 @@ def _own_turn(
             # could be taken. Asked before, another run may do it in between.
             if not plans.is_abandoned(state, delivery):
                 return turn
-            abandon(delivery, places)  # whoever began it may have been killed
+            abandon(delivery, places, how.assume)  # whoever began it may have been killed
             return None
         turn = turns.take(plan, state, dest, floor)
         floor = turn.number - 1
@@ -203,7 +209,9 @@ def earlier(delivery: str, number: int, places: tuple[Store, Store]) -> list[dic
     return entries
 
 
-def abandon(delivery: str, places: tuple[Store, Store]) -> list[dict[str, Any]]:
+def abandon(
+    delivery: str, places: tuple[Store, Store], assume: Assume | None = None
+) -> list[dict[str, Any]]:
     """Close a delivery as it is: what is out stays, nothing more goes out.
 
     Returns:
@@ -214,7 +222,7 @@ def abandon(delivery: str, places: tuple[Store, Store]) -> list[dict[str, Any]]:
     made = plans.segments(state, delivery)
     turn = turns.last(state)
     if turn is not None and turn.delivery == delivery and turns.is_open(state, turn):
-        fence(made[turn.segment - 1], turn, places)
+        fence(made[turn.segment - 1], turn, places, assume)
     entries = earlier(delivery, len(made) + 1, places)
     plans.make_manifest(state, {**made[-1], "parts": entries, "abandoned": True})
     return entries

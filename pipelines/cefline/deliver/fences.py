@@ -17,7 +17,8 @@ def fence(
     """Close a turn, whose run makes no progress or can't; return how many of its parts are out.
 
     Its next key is taken by a part of no events, so that a holder that comes back meets it and
-    stops. Doing it again, or side by side, comes to the same.
+    stops. Doing it again, or side by side, comes to the same. A part may be out that was not yet
+    noted, where it was put out by a run whose readers keep parts: it is met there, and counts.
     """
     dest, state = places
     closed = plans.fenced(state, turn.delivery, turn.segment)

@@ -3,8 +3,9 @@
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cefline import keys
 from cefline.deliver import plans, turns
@@ -17,6 +18,9 @@ from cefline.s3 import UnsureError, pause
 
 Assume = Literal["delivered", "lost"]
 """What to think of a part that may have been put out and removed again by a reader."""
+
+Readers = Literal["delete", "keep"]
+"""Whether readers may remove a part before its delivery is done."""
 
 
 class FencedError(TryAgainError):
@@ -75,6 +79,7 @@ def publish(
     *,
     pace: float = 0.0,
     assume: Assume | None = None,
+    readers: Readers = "delete",
 ) -> list[Published]:
     """Create the object of each part; one that is there already must have the same text.
 
@@ -85,6 +90,8 @@ def publish(
         places: destination and state.
         pace: seconds between two parts, for readers that need rising modification times.
         assume: what to think of a part that may have been read and removed.
+        readers: whether they may remove it at all; where they don't, what is not there was never
+            put out, and nothing is asked.
 
     Raises:
         FencedError: others closed the turn.
@@ -92,18 +99,25 @@ def publish(
             is not there has been there.
         CeflineError: the store's own.
     """
-    dest, state = places
-    begun = turns.intended(state, turn)
+    way = _Way(*places, assume, readers)
+    begun = turns.intended(way.state, turn)
     published = []
-    for number, part in enumerate(parts, 1):
-        one = _Part(plan, turn, number, part)
-        if number > begun and turns.intend(state, turn, number):
-            published.append(_put(one, dest, state, assume))
-        else:
-            published.append(_go_on(one, dest, state, assume))
-        if pace and number < len(parts):
-            time.sleep(pace)
+    with ThreadPoolExecutor(1) as beside:  # it has no thread before its first note
+        for number, part in enumerate(parts, 1):
+            one = _Part(plan, turn, number, part)
+            published.append(_next(one, way, beside) if number > begun else _go_on(one, way))
+            if pace and number < len(parts):
+                time.sleep(pace)
     return published
+
+
+class _Way(NamedTuple):
+    """Where parts go, and what is thought of one that is not there."""
+
+    dest: Store
+    state: Store
+    assume: Assume | None
+    readers: Readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +144,42 @@ _TRIES = 8
 """So often a part is put anew where nothing tells what became of it."""
 
 
-def _put(
-    part: _Part, dest: Store, state: Store, assume: Assume | None, tries: int = _TRIES
-) -> Published:
+def _next(part: _Part, way: _Way, beside: Executor) -> Published:
+    """Note that a part is put out, and put it out."""
+    if way.readers == "keep":
+        return _noted_beside(part, way, beside)
+    noted = turns.intend(way.state, part.turn, part.number)
+    return _put(part, way) if noted else _go_on(part, way)
+
+
+def _noted_beside(part: _Part, way: _Way, beside: Executor) -> Published:
+    """Put a part out while it is noted; neither is under way any more when either has failed.
+
+    The note tells others of progress, and that all parts before this one are out. Whether this one
+    is, its key alone tells: nobody removes it.
+    """
+    note = beside.submit(turns.intend, way.state, part.turn, part.number)
+    try:
+        published = _put(part, way)
+    finally:
+        wait([note])
+    note.result()
+    return published
+
+
+def _put(part: _Part, way: _Way, tries: int = _TRIES) -> Published:
     path = part.staged.path
     said = _metadata(part.plan, part.turn, part.number)
     content_type = CONTENT_TYPE[compression_of(part.plan)]
     try:
-        if not dest.create(part.key, path, content_type, said, sure=True):
-            return _as_it_is(part, dest)
+        if not way.dest.create(part.key, path, content_type, said, sure=True):
+            return _as_it_is(part, way.dest)
     except (UnsureError, MissingError):  # it may be out, and have been read and removed since
         if not tries:
             raise
         pause(_TRIES - tries)
-        return _go_on(part, dest, state, assume, tries - 1)
-    return part.published(dest, part.staged.stored_bytes, part.staged.stored_sha256)
+        return _go_on(part, way, tries - 1)
+    return part.published(way.dest, part.staged.stored_bytes, part.staged.stored_sha256)
 
 
 def _as_it_is(part: _Part, dest: Store) -> Published:
@@ -153,20 +188,21 @@ def _as_it_is(part: _Part, dest: Store) -> Published:
     return part.published(dest, len(body), hashlib.sha256(body).hexdigest())
 
 
-def _go_on(
-    part: _Part, dest: Store, state: Store, assume: Assume | None, tries: int = _TRIES
-) -> Published:
+def _go_on(part: _Part, way: _Way, tries: int = _TRIES) -> Published:
     """Take a part that a run has begun: it is there, or it was, or it has yet to be put out."""
+    dest, state, assume, readers = way
     if dest.exists(part.key):
         return _as_it_is(part, dest)
     if plans.fenced(state, part.turn.delivery, part.turn.segment):
         raise fenced_error(part.turn)
+    if readers == "keep":
+        return _put(part, way, tries)
     was_out = part.number < turns.intended(state, part.turn)
     if was_out and dest.exists(part.key):  # a run beside this one has just put it out
-        return _go_on(part, dest, state, assume, tries)
+        return _go_on(part, way, tries)
     if was_out or was_freed(part.plan, part.turn, part.number, (dest, state), assume):
         return part.published(dest, part.staged.stored_bytes, "")
-    return _put(part, dest, state, assume, tries)
+    return _put(part, way, tries)
 
 
 def was_freed(
