@@ -66,11 +66,11 @@ def run(command: Sequence[str], endpoint: str = "") -> str:
 
 
 def export(
-    source: str, dest: str, state: str, part_size: str, endpoint: str = ""
+    source: str, dest: str, state: str, part_size: str, endpoint: str = "", *options: str
 ) -> dict[str, Any]:
     """Deliver with cefline, in a process of its own, and return its report."""
     program = str(Path(sys.executable).parent / "cefline")
-    how = ["--state", state, "--part-size", part_size, "--quiet", "--json"]
+    how = ["--state", state, "--part-size", part_size, "--quiet", "--json", *options]
     return dict(json.loads(run([program, "export", source, dest, *how], endpoint)))
 
 
