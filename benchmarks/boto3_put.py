@@ -2,7 +2,7 @@
 
 It is the plain create-only upload: no notes, no checks, nothing to go on from after a kill.
 
-Run as: `python -m benchmarks.boto3_put BUCKET LIST`; LIST is JSON, pairs of key and file
+Run as: `python benchmarks/boto3_put.py BUCKET LIST`; LIST is JSON, pairs of key and file
 """
 
 import json

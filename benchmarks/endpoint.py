@@ -3,7 +3,7 @@
 An answer leaves a fixed time after its request was in, whatever else is asked meanwhile; only the
 bytes of sources may take longer, over a line of limited bandwidth that they share.
 
-Run as: `python -m benchmarks.endpoint LOG [--latency S] [--rate MB/S] [--source KEY=FILE]...`
+Run as: `python benchmarks/endpoint.py LOG [--latency S] [--rate MB/S] [--source KEY=FILE]...`
 It prints its address, and ends when its standard input does: with the process that started it.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from benchmarks.bucket import Answer, Bucket, Request, Span
+from bucket import Answer, Bucket, Request, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from benchmarks.service import BUCKET, DEST, STATE, entries, export, parts, serving
+from service import BUCKET, DEST, STATE, entries, export, parts, serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.endpoint import Entry
+    from endpoint import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 The endpoint answers each request late, as S3 does, and discards what is put. What is compared is
 the time from the first part's arrival there to the last part's answer, not the whole of a run.
 
-Run as: `python -m benchmarks.publish [SOURCE.parquet] [--rounds 5] [--keep] [--json FILE]`
+Run as: `python benchmarks/publish.py [SOURCE.parquet] [--rounds 5] [--keep] [--json FILE]`
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import overlap
-from benchmarks.service import BUCKET, DEST, STATE, entries, export, parts, run, serving
-from benchmarks.whole import REAL, generated
+import overlap
+from inputs import REAL, made
+from service import BUCKET, DEST, HERE, STATE, entries, export, parts, run, serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.endpoint import Entry
+    from endpoint import Entry
 
 MB = 1_000_000
 BAR = 1.2
@@ -104,7 +104,7 @@ def by_boto3(pairs: Sequence[tuple[str, Path]], folder: Path, latency: float) ->
     """Put files under their keys, and return the endpoint's log."""
     listed = folder / "listed.json"
     listed.write_text(json.dumps([(key, str(path)) for key, path in pairs]))
-    command = [sys.executable, "-m", "benchmarks.boto3_put", BUCKET, str(listed)]
+    command = [sys.executable, str(HERE / "boto3_put.py"), BUCKET, str(listed)]
     with serving(folder / "log", latency) as endpoint:
         run(command, endpoint)
     return entries(folder / "log")
@@ -225,7 +225,7 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     with tempfile.TemporaryDirectory() as name:
         at_hand = args.source or (REAL if REAL.exists() else None)
-        source = at_hand or generated(Path(name), args.events)
+        source = at_hand or made("1x.parquet", Path(name), args.events).path
         part_size, latency = args.part_size or ("64MiB" if at_hand else "2MiB"), args.latency / 1000
         print(f"{source.name}, parts of {part_size}")
         if args.only != "overlap":

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.endpoint import Entry
+from endpoint import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
 BUCKET = "bench"
 DEST, STATE = f"s3://{BUCKET}/out", f"s3://{BUCKET}/state"
 
@@ -32,12 +32,12 @@ def serving(
         rate: MB/s of all sources together.
         sources: files by key.
     """
-    command = [sys.executable, "-m", "benchmarks.endpoint", str(log), "--latency", str(latency)]
+    command = [sys.executable, str(HERE / "endpoint.py"), str(log), "--latency", str(latency)]
     command += ["--rate", str(rate)] if rate else []
     for key, path in (sources or {}).items():
         command += ["--source", f"{key}={path}"]
     with subprocess.Popen(
-        command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
         yield child.stdout.readline().strip()
@@ -57,9 +57,7 @@ def run(command: Sequence[str], endpoint: str = "") -> str:
         "AWS_DEFAULT_REGION": "us-east-1",
         "NO_PROXY": "127.0.0.1",
     }
-    done = subprocess.run(
-        command, cwd=ROOT, env={**own, **aws}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env={**own, **aws}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stderr}")
     return done.stdout

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from benchmarks.endpoint import unframed
-from benchmarks.service import BUCKET, entries, serving
+from endpoint import unframed
+from service import BUCKET, entries, serving
 from tests import seaweed
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def typed(values: pl.Series, type_: Type, unit: times.Unit, timezone: str | None
 def _integer(values: pl.Series) -> pl.Series:
     """Return integers, whole numbers and numeric text as Int64, exactly; null for anything else."""
     if values.dtype == pl.String:
-        return _integer_text(values.str.strip_chars())
+        return _integer_text(values)
     if values.dtype.is_integer():
         return values.cast(pl.Int64, strict=False)
     if isinstance(values.dtype, pl.Decimal):
@@ -49,8 +49,12 @@ def _integer(values: pl.Series) -> pl.Series:
 
 
 def _integer_text(text: pl.Series) -> pl.Series:
-    whole = text.str.replace(r"^([+-]?\d+)\.0*$", "${1}").cast(pl.Int64, strict=False)
-    rest = text.set(whole.is_not_null() | ~text.str.contains(_NUMBER), None)
+    whole = text.cast(pl.Int64, strict=False)
+    if whole.null_count() == text.null_count():
+        return whole
+    stripped = text.str.strip_chars()
+    whole = stripped.str.replace(r"^([+-]?\d+)\.0*$", "${1}").cast(pl.Int64, strict=False)
+    rest = stripped.set(whole.is_not_null() | ~stripped.str.contains(_NUMBER), None)
     if rest.null_count() == len(text):
         return whole
     return whole.zip_with(whole.is_not_null(), rest.map_elements(_exact, pl.Int64))

@@ -57,6 +57,7 @@ class Config:
     time_unit: Unit | None = None
     timezone: str | None = None
     threads: int | None = None
+    memory: Literal["normal", "small"] = "normal"
     staging: str | None = None
     staging_max: int | None = None
     settle: float = 60.0

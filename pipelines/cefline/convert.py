@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import polars as pl
@@ -14,7 +14,7 @@ from cefline.conform import Conformed, Rules, conform
 from cefline.counts import Counts
 from cefline.pack import Slice
 from cefline.partition import partition
-from cefline.read import Batch, Chunk, Limits
+from cefline.read import SMALL, Batch, Chunk, Limits
 from cefline.read.carry import Carried
 from cefline.records import REJECTS, placed
 from cefline.render import Profile, render
@@ -61,7 +61,9 @@ class Converted:
 
 def limits(config: Config) -> Limits:
     """Return the bounds of reading that a config sets."""
-    return Limits(
+    bounds = Limits() if config.memory == "normal" else SMALL
+    return replace(
+        bounds,
         expansion=config.max_expansion,
         events_key=config.events_key,
         unknown=config.unknown,

@@ -40,6 +40,11 @@ TEXT: Mapping[Type, pl.Expr] = {
 }
 """A field's type to the expression that makes its text; all the code that knows types."""
 
+_ESCAPED = {"text", "list"}
+
+_SHORT = 1 << 20
+"""Bytes of a column that may be copied to escape it together with others."""
+
 _MICROSECONDS = Field("eventTime", "int", (), Key("eventTimeMicros"), "Microseconds", "0")
 
 
@@ -116,35 +121,39 @@ def _pairs(
     """Yield the fields that some row has, their columns, and their pairs with what was found."""
     found = ((row, columns.get(row.name)) for row in _keys(profile))
     present = [(row, c) for row, c in found if c is not None and c.null_count < len(c)]
-    coded = _coded([(row, c) for row, c in present if isinstance(c, pa.DictionaryArray)])
+    escaped = _escaped([_values(c) for row, c in present if row.type in _ESCAPED])
     for row, column in present:
-        yield (
-            row,
-            column,
-            next(coded) if isinstance(column, pa.DictionaryArray) else _plain(row, column),
-        )
+        if row.type in _ESCAPED:
+            yield row, column, _pair(row, column, next(escaped))
+        else:  # numbers and truths have nothing to escape
+            text = as_text(apply(pl.Series(column), TEXT[row.type]))
+            yield row, column, _pair(row, column, Escaped(text, None))
 
 
-def _plain(row: Field, column: pa.Array) -> tuple[Fragment, Escaped]:
-    if row.type in {"text", "list"}:
-        said = escape(column, cef.EXTENSION_ESCAPES)
-    else:  # numbers and truths have nothing to escape
-        said = Escaped(as_text(apply(pl.Series(column), TEXT[row.type])), None)
-    return Fragment(f" {row.cado.prefix}", said.text), said
+def _values(column: pa.Array) -> pa.LargeStringArray:
+    """Return what is escaped of a column: each value of a dictionary once."""
+    return column.dictionary if isinstance(column, pa.DictionaryArray) else column
 
 
-def _coded(found: list[tuple[Field, pa.DictionaryArray]]) -> Iterator[tuple[Fragment, Escaped]]:
-    """Escape the values of all dictionaries at once: each has few, and each call costs."""
-    if not found:
-        return
-    whole = escape(pa.concat_arrays([c.dictionary for _, c in found]), cef.EXTENSION_ESCAPES)
+def _escaped(columns: list[pa.LargeStringArray]) -> Iterator[Escaped]:
+    """Escape the short columns all at once: most are short, and each call costs."""
+    short = [c for c in columns if c.nbytes < _SHORT]
+    whole = escape(pa.concat_arrays(short), cef.EXTENSION_ESCAPES) if short else None
     start = 0
-    for row, column in found:
-        said = whole.slice(start, len(column.dictionary))
-        start += len(column.dictionary)
-        pairs = _concat(f" {row.cado.prefix}", said.text)
-        pair = Fragment("", pa.DictionaryArray.from_arrays(column.indices, pairs))
-        yield pair, said.spread(pl.Series(column.indices))
+    for column in columns:
+        if whole is None or column.nbytes >= _SHORT:
+            yield escape(column, cef.EXTENSION_ESCAPES)
+        else:
+            yield whole.slice(start, len(column))
+            start += len(column)
+
+
+def _pair(row: Field, column: pa.Array, said: Escaped) -> tuple[Fragment, Escaped]:
+    prefix = f" {row.cado.prefix}"
+    if not isinstance(column, pa.DictionaryArray):
+        return Fragment(prefix, said.text), said
+    pairs = pa.DictionaryArray.from_arrays(column.indices, _concat(prefix, said.text))
+    return Fragment("", pairs), said.spread(pl.Series(column.indices))
 
 
 def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame:

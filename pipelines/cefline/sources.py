@@ -9,6 +9,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ from cefline.errors import SourceError, UsageError, of_system
 from cefline.shown import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 _SUFFIXES = (".parquet", ".pq", ".json", ".jsonl", ".ndjson")
 _COMPRESSED = ("", ".gz", ".zst")
 _MAGIC = re.compile(r"[*?\[]")
 _DIGEST_CHUNK = 64 << 20
+_DIGEST_PIECE = 1 << 20
 _RANGE = 16 << 20
 _CONNECTIONS = 4
 
@@ -238,13 +240,17 @@ def _is_listed(source: Source, client: s3.Client) -> bool:
 
 
 def _identity(path: Path) -> str:
+    """Hash the chunks side by side."""
+    starts = range(0, path.stat().st_size, _DIGEST_CHUNK)
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        digests = pool.map(partial(_chunk_digest, path), starts)
+        return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _chunk_digest(path: Path, start: int) -> bytes:
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        for chunk in _pieces(file.read, _DIGEST_CHUNK):
-            digest.update(hashlib.sha256(chunk).digest())
-    return digest.hexdigest()
-
-
-def _pieces(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
-    while piece := read(size):
-        yield piece
+        file.seek(start)
+        for left in range(_DIGEST_CHUNK, 0, -_DIGEST_PIECE):
+            digest.update(file.read(min(left, _DIGEST_PIECE)))
+    return digest.digest()

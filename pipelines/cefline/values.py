@@ -212,6 +212,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "time_unit": choice("s", "ms", "us", "ns"),
     "timezone": timezone,
     "threads": count(1, 256),
+    "memory": choice("normal", "small"),
     "staging": text,
     "staging_max": size,
     "settle": wait,

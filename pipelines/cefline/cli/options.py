@@ -49,6 +49,7 @@ SETTINGS = {
     "redeliver": "Deliver once more what was delivered, once for each TOKEN.",
     "after": "What becomes of delivered sources: none, tag, move (to after_to).  [default: none]",
     "threads": "How many cores to use.  [default: all]",
+    "memory": "small: smaller batches, slower, for little machines.  [default: normal]",
 }
 
 

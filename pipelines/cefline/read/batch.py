@@ -64,8 +64,8 @@ class Limits:
     """Bounds of batches and sources, and what to do at them."""
 
     rows: int = 32_768
-    bytes: int = 12 << 20
-    json_bytes: int = 12 << 20
+    bytes: int = 16 << 20
+    json_bytes: int = 10 << 20
     """Of JSON text, which takes more memory while it is parsed."""
     expansion: int = 250
     """So many times its size a source may expand to, once that is above 1 GiB."""
@@ -74,3 +74,7 @@ class Limits:
     unknown: Unknown = "drop"
     accept_truncated: bool = False
     """Whether what is whole of a source that breaks off is read."""
+
+
+SMALL = Limits(rows=8_192, bytes=3 << 20, json_bytes=3 << 20)
+"""Bounds for little machines."""

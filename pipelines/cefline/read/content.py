@@ -104,7 +104,7 @@ def _framed(path: Path, url: str, limits: Limits) -> Iterator[_Framed]:
         beginning = read(_BEGINNING)
         if beginning.startswith(_BOM):
             beginning = beginning.replace(_BOM, b"   ", 1)  # blanks, so that offsets stay right
-        form, frame = _form(beginning, url, limits.events_key)
+        form, frame = _form(beginning[:_PIECE], url, limits.events_key)
         framed = frame(_after(beginning, read), url, limits.json_bytes)
         for lines in bounded(framed, limits.rows):
             yield _Framed(form, lines, stored() / total)
@@ -155,7 +155,8 @@ def _text(path: Path, url: str, limits: Limits) -> Iterator[tuple[Read, Callable
     most = max(path.stat().st_size * limits.expansion, EXPANSION_FREE)
     with path.open("rb") as stored:
         text = _decompressed(stored)  # held here: the last one to let go closes the file
-        pieces, total = _pieces(text, stored, url, salvage=limits.accept_truncated), 0
+        size = limits.json_bytes if text is stored else _PIECE  # in one go, where that is safe
+        pieces, total = _pieces(text, stored, url, size, salvage=limits.accept_truncated), 0
         cut: list[TruncatedError] = []
 
         def read(size: int) -> bytes:
@@ -191,7 +192,14 @@ def _decompressed(stored: BinaryIO) -> Any:  # noqa: ANN401 - libraries' own rea
     return stored
 
 
-def _pieces(text: Any, stored: BinaryIO, url: str, *, salvage: bool) -> Iterator[bytes]:  # noqa: ANN401 - as above
+def _pieces(
+    text: Any,  # noqa: ANN401 - as above
+    stored: BinaryIO,
+    url: str,
+    size: int,
+    *,
+    salvage: bool,
+) -> Iterator[bytes]:
     """Yield text a piece at a time; what is whole of the last one, where that is asked for.
 
     Raises:
@@ -199,7 +207,7 @@ def _pieces(text: Any, stored: BinaryIO, url: str, *, salvage: bool) -> Iterator
     """
     done = 0
     try:
-        while piece := text.read1(_PIECE):
+        while piece := text.read1(size):
             yield piece
             done += len(piece)
     except _DAMAGED as err:  # type: ignore[misc]  # isal's error has no type

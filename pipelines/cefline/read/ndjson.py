@@ -22,13 +22,13 @@ from cefline.read.batch import Batch
 from cefline.read.byline import MAX_DEPTH, by_line, json_object
 from cefline.read.carry import Carried
 from cefline.read.frames import Lines, origin
-from cefline.read.names import Names, names
+from cefline.read.names import QUICK, Names, names
 from cefline.records import REJECTS, apply, no_rejects
 from cefline_schemas.timeline import CANONICAL
 
 _KEY = r'"[^"\\]*":'
 _KEY_END = '":'
-_WITHIN_TEXT = '\\":'
+_WITHIN_TEXT = r'\\":'
 """What looks like the end of a key within a string."""
 
 CUT_OFF = "cut off, what is whole was read"
@@ -161,26 +161,40 @@ def _suspicious(frame: pl.DataFrame, lines: pl.Series, table: Names) -> pl.Serie
 
     Each look is at what a quicker one has left.
     """
-    texts = [name for name in table.texts if frame[name].null_count() < frame.height]
-    line, truths = pl.col("line"), pl.col(texts).is_in(["true", "false"])
-    looked = frame.select(
-        filled=pl.sum_horizontal(pl.all().is_not_null()),
+    looked = _looked(frame, lines, table).with_row_index("row")
+    line = pl.col("line")
+    signs = looked.filter(pl.col("signs") > 0)
+    signs = signs.filter(pl.col("signs") > _count(line, rf"\\{QUICK}"))
+    others = looked.filter(
+        (pl.col("escaped") | pl.col("truth")) & ~pl.col("row").is_in(signs["row"])
+    )
+    truth = pl.col("truth") & line.str.contains(r":\s*[tf]")
+    deep = _count(line, r"[\[{]") > MAX_DEPTH
+    found = pl.concat([signs, others]).filter(line.str.contains(table.suspicious) | truth | deep)
+    # Where each key has a value of its own in the frame, there is none twice.
+    more = looked.filter(pl.col("keys") != pl.col("filled"))
+    more = more.filter(pl.col("keys") - _count(line, _WITHIN_TEXT) != pl.col("filled"))
+    return pl.concat([found["row"], _twice(lines, more["row"])]).unique().sort()
+
+
+def _looked(frame: pl.DataFrame, lines: pl.Series, table: Names) -> pl.DataFrame:
+    """Return, beside each line, what looks at all of them find."""
+    filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
+    truths = pl.col([n for n in table.texts if n in filled]).is_in(["true", "false"])
+    line = pl.col("line")
+    return frame.select(
+        filled=pl.sum_horizontal(pl.lit(0), pl.col(filled).is_not_null()),
         truth=pl.any_horizontal(pl.lit(value=False), truths.fill_null(value=False)),
         line=lines,
-    ).with_columns(keys=_count(line, _KEY_END), odd=line.str.contains(table.maybe))
-    maybe = looked.with_row_index("row").filter(pl.col("odd") | pl.col("truth"))
-    signs = _count(line, "[") + _count(line, "{")
-    truth = pl.col("truth") & line.str.contains(r":\s*[tf]")
-    found = maybe.filter(line.str.contains(table.suspicious) | truth | (signs > MAX_DEPTH))["row"]
-    # Where each key has a value of its own in the frame, there is none twice.
-    more = looked.with_row_index("row").filter(pl.col("keys") != pl.col("filled"))
-    more = more.filter(pl.col("keys") - _count(line, _WITHIN_TEXT) != pl.col("filled"))
-    twice = _twice(lines, more["row"])
-    return pl.concat([found, twice]).unique().sort() if len(twice) else found
+    ).with_columns(
+        keys=_count(line, _KEY_END),
+        signs=_count(line, QUICK),
+        escaped=line.str.contains(table.escaped),
+    )
 
 
-def _count(line: pl.Expr, sign: str) -> pl.Expr:
-    return line.str.count_matches(sign, literal=True).cast(pl.Int64)
+def _count(line: pl.Expr, pattern: str) -> pl.Expr:
+    return line.str.count_matches(pattern).cast(pl.Int64)
 
 
 def _twice(lines: pl.Series, rows: pl.Series) -> pl.Series:
@@ -224,16 +238,10 @@ def _batch(
 
 
 def _replaced(frame: pl.DataFrame, rows: pl.Series, by: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame with some rows replaced."""
-    filled = [n for n in frame.columns if max(_filled(frame[n]), _filled(by[n]))]
-    kept = pl.int_range(frame.height, dtype=pl.UInt32, eager=True)
-    news = pl.int_range(frame.height, frame.height + by.height, dtype=pl.UInt32, eager=True)
-    whole = pl.concat([frame.select(filled), by.select(filled)])
-    return frame.with_columns(whole.select(pl.all().gather(kept.scatter(rows, news))))
-
-
-def _filled(column: pl.Series) -> int:
-    return len(column) - column.null_count()
+    """Return a frame with the values of some rows replaced; most are what they were."""
+    were = frame.select(pl.all().gather(rows))
+    changed = [n for n in frame.columns if were[n].ne_missing(by[n]).any()]
+    return frame.with_columns(frame[n].clone().scatter(rows, by[n]) for n in changed)
 
 
 def _present(frame: pl.DataFrame, nested: pl.DataFrame | None) -> pa.RecordBatch:
