@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 import cefline
+from cefline.errors import SourceError
 from cefline.parse import HEADER
 from cefline_schemas.cef import UNSAFE
 from tests import hostile
@@ -127,3 +128,9 @@ def test_what_is_no_cef_is_refused_with_its_line(bad: str, why: str) -> None:
     with pytest.raises(cefline.CeflineError, match="line 2 ") as caught:
         cefline.parse([f"{HEAD}msg=a", bad])
     assert why in str(caught.value)
+
+
+def test_a_key_named_as_a_header_field_is_refused() -> None:
+    """Both would be the same column; cefline writes no such key."""
+    with pytest.raises(SourceError, match="named as a header field"):
+        cefline.parse(["CEF:0|v|p|1|id|n|3|msg=x", "CEF:0|v|p|1|id|n|3|name=y"])

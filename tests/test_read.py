@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cefline import convert
+from cefline.config import Config
 from cefline.counts import REPLACED
 from cefline.errors import SourceError
 from cefline.read import Limits, open_source
 from cefline.read.frames import of_array, of_ndjson
 from cefline_schemas.timeline import CANONICAL
-from tests import inputs, sample
+from tests import inputs, lines, sample
 from tests.inputs import URL, read, read_frames, read_table, read_text, reader
 
 ONE = b'{"eventId":"1"}'
@@ -883,3 +885,14 @@ def test_both_forms_of_real_exports_give_the_same_events(data: Path, name: str, 
         for event in events.values():
             event.pop("notes", None)
     assert lines.events == table.events
+
+
+def test_small_memory_takes_smaller_batches_and_gives_the_same_lines(tmp_path: Path) -> None:
+    """The setting bounds what is in memory; it decides on no byte of the output."""
+    content = lines.of_lines([{"msg": f"{'x' * 200_000}{n}"} for n in range(60)])
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    normal, small = convert.limits(Config()), convert.limits(Config(memory="small"))
+    batches = [len(list(open_source(path, URL, bounds).chunks)) for bounds in (normal, small)]
+    assert batches[1] > batches[0]
+    assert lines.written(content, memory="small").lines == lines.written(content).lines

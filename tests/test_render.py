@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from unittest import mock
 
 import polars as pl
 import pyarrow as pa
@@ -227,6 +228,21 @@ def test_dictionary_columns_give_the_same_lines(frame: pl.DataFrame) -> None:
     assert texts[0] == texts[1]
     assert results[0].counts == results[1].counts
     assert results[0].rejects.equals(results[1].rejects)
+
+
+@given(hostile.frames())
+def test_columns_give_the_same_lines_escaped_together_or_alone(frame: pl.DataFrame) -> None:
+    """Long columns are escaped alone: neither lines nor rejects nor counts tell which."""
+    columns = {
+        c.name: as_text(c) if c.dtype == pl.String else c.to_physical().to_arrow() for c in frame
+    }
+    together = render_columns(columns, Profile())
+    with mock.patch("cefline.render.SHORT", 0):
+        alone = render_columns(columns, Profile())
+    texts = [[part.to_pylist() for _, part in one.slices()] for one in (together, alone)]
+    assert texts[0] == texts[1]
+    assert together.counts == alone.counts
+    assert together.rejects.equals(alone.rejects)
 
 
 def test_replaced_characters_are_counted_and_their_originals_recorded() -> None:

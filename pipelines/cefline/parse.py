@@ -114,6 +114,8 @@ def _fields(lines: pl.Series, extension: pl.Series, before: int) -> dict[str, pl
     first = tokens.filter(pl.col("row").is_first_distinct() & (pl.col("value") != ""))
     _refuse(lines, _marked(lines, first), before, "has text before its first key")
     pairs = tokens.with_columns(pl.col("value").shift(-1)).filter(pl.col("key") != "")
+    named = pairs.filter(pl.col("key").is_in(HEADER))
+    _refuse(lines, _marked(lines, named), before, "has a key named as a header field is here")
     columns = {}
     for part in pairs.partition_by("key", maintain_order=True):
         key = str(part["key"][0])

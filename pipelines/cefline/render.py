@@ -42,7 +42,7 @@ TEXT: Mapping[Type, pl.Expr] = {
 
 _ESCAPED = {"text", "list"}
 
-_SHORT = 1 << 20
+SHORT = 1 << 20
 """Bytes of a column that may be copied to escape it together with others."""
 
 _MICROSECONDS = Field("eventTime", "int", (), Key("eventTimeMicros"), "Microseconds", "0")
@@ -137,11 +137,11 @@ def _values(column: pa.Array) -> pa.LargeStringArray:
 
 def _escaped(columns: list[pa.LargeStringArray]) -> Iterator[Escaped]:
     """Escape the short columns all at once: most are short, and each call costs."""
-    short = [c for c in columns if c.nbytes < _SHORT]
+    short = [c for c in columns if c.nbytes < SHORT]
     whole = escape(pa.concat_arrays(short), cef.EXTENSION_ESCAPES) if short else None
     start = 0
     for column in columns:
-        if whole is None or column.nbytes >= _SHORT:
+        if whole is None or column.nbytes >= SHORT:
             yield escape(column, cef.EXTENSION_ESCAPES)
         else:
             yield whole.slice(start, len(column))
