@@ -60,11 +60,12 @@ def test_a_second_array_of_events_is_not_lost(tmp_path: Path) -> None:
         read(tmp_path, b'{"events":[{"eventId":"1"}],"events":[{"eventId":"2"}]}')
 
 
-def test_nothing_is_lost_behind_many_blanks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("blanks", [2 << 20, 12 << 20])
+def test_nothing_is_lost_behind_many_blanks(tmp_path: Path, blanks: int) -> None:
     """What follows the object around the events is found behind any number of blanks."""
     whole = b'{"events":[{"eventId":"1"}]}'
     with pytest.raises(SourceError):
-        read(tmp_path, whole + b" " * (12 << 20) + whole)
+        read(tmp_path, whole + b" " * blanks + whole)
 
 
 def test_the_array_is_found_behind_a_nested_one(tmp_path: Path) -> None:

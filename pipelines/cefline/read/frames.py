@@ -14,6 +14,7 @@ MAX_OBJECT = 256 << 20
 """A longer line or element fails the source: it is no timeline."""
 
 _BLANK = re.compile(rb"[\s,]*")
+_BLANKS = re.compile(rb"[ \t\r\n]{2,}")
 _AFTER_ARRAY = 1 << 20
 _AFTER_SCALAR = frozenset(",] \t\r\n")
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
@@ -148,9 +149,10 @@ def _kept_ends(text: bytes) -> list[bytes]:
 
 def _refuse_rest(rest: bytes, read: Callable[[int], bytes], url: str, before: bytes) -> None:
     """Make sure that nothing is lost after the array: only what ends the object around it."""
-    rest = rest.strip()
+    rest = _BLANKS.sub(b" ", rest)
     while len(rest) <= _AFTER_ARRAY and (more := read(_AFTER_ARRAY)):
-        rest += more.rstrip()
+        rest = _BLANKS.sub(b" ", rest + more)  # however many there are, what follows is seen
+    rest = rest.strip()
     if before:
         try:
             keys = _keys(before + b"0" + rest[: _AFTER_ARRAY + 1])

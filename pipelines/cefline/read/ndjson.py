@@ -166,7 +166,7 @@ def _suspicious(frame: pl.DataFrame, lines: pl.Series, table: Names) -> pl.Serie
     signs = looked.filter(pl.col("signs") > 0)
     signs = signs.filter(pl.col("signs") > _count(line, rf"\\{QUICK}"))
     others = looked.filter(
-        (pl.col("escaped") | pl.col("truth")) & ~pl.col("row").is_in(signs["row"])
+        (pl.col("escaped") | pl.col("truth")) & ~pl.col("row").is_in(signs["row"].implode())
     )
     truth = pl.col("truth") & line.str.contains(r":\s*[tf]")
     deep = _count(line, r"[\[{]") > MAX_DEPTH
