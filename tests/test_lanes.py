@@ -66,23 +66,24 @@ def test_the_next_source_is_converted_while_one_is_published() -> None:
 
 def test_an_error_of_no_source_ends_those_under_way() -> None:
     """They stop at their next step, and tell the run that follows to go on."""
-    ended: list[int] = []
-    failing = Event()
+    begun, raised, ended = Event(), Event(), Event()
 
     def go(number: int, lane: Lane) -> None:
         if number == 0:
-            failing.wait(30)
-            raise AssertionError
-        failing.set()
+            assert begun.wait(30)
+            raise ArithmeticError
+        begun.set()
+        assert raised.wait(30)
         try:
             with lane.step("publish"):
                 pass
         except TryAgainError:
-            ended.append(number)
-            raise
+            ended.set()
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(ArithmeticError):
         side_by_side([0, 1], go)
+    raised.set()
+    assert ended.wait(30)
 
 
 def test_an_interrupted_lane_goes_no_further() -> None:
