@@ -77,7 +77,7 @@ class Part(NamedTuple):
     """A part as it was staged."""
 
     path: Path
-    text_sha256: str
+    text_blake3: str
     stored_sha256: str
 
 
@@ -86,7 +86,7 @@ def staged(source: Path, folder: Path, part_size: str) -> list[Part]:
     export(str(source), str(folder / "out"), str(folder / "state"), part_size)
     (manifest,) = (folder / "state" / "manifests").iterdir()
     return [
-        Part(folder / "out" / part["key"], part["text_sha256"], part["stored_sha256"])
+        Part(folder / "out" / part["key"], part["text_blake3"], part["stored_sha256"])
         for part in json.loads(manifest.read_bytes())["parts"]
     ]
 
@@ -116,7 +116,7 @@ def paired(files: Sequence[Part], out: Sequence[Entry]) -> list[tuple[str, Path]
     Raises:
         SystemExit: these are not the parts that were staged.
     """
-    if [part.about["cefline-text-sha256"] for part in out] != [part.text_sha256 for part in files]:
+    if [part.about["cefline-text-blake3"] for part in out] != [part.text_blake3 for part in files]:
         raise SystemExit("the parts that went out are not those that were staged")
     other = sum(part.sha256 != file.stored_sha256 for part, file in zip(out, files, strict=True))
     if other:

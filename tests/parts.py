@@ -14,7 +14,7 @@ from cefline.deliver.delivery import Delivery
 from cefline.deliver.publish import planned
 from cefline.deliver.staging import Staged
 from cefline.deliver.store import LocalStore, S3Store, Store
-from cefline.pack import compressed
+from cefline.pack import compressed, text_digest
 from cefline.s3 import S3Settings
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def staged(
         stored, events = compressed(text, compression), text.count(b"\n")
         path.write_bytes(stored)
         last = first + events - 1
-        digests = [(len(t), hashlib.sha256(t).hexdigest()) for t in (text, stored)]
-        parts.append(Staged(partition, path, events, first, last, *digests[0], *digests[1]))
+        told = (len(text), text_digest(text), len(stored), hashlib.sha256(stored).hexdigest())
+        parts.append(Staged(partition, path, events, first, last, *told))
         first = last + 1
     return parts
 

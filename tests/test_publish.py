@@ -159,7 +159,7 @@ def test_parts_are_put_out_in_key_order(
     for part, number in zip(published, range(1, 4), strict=True):
         entry = part.entry()
         assert entry["key"] == one.key(number)
-        assert entry["text_sha256"] == one.plan["parts"][number - 1]["text_sha256"]
+        assert entry["text_blake3"] == one.plan["parts"][number - 1]["text_blake3"]
         assert part.url == f"{one.dest.url}/{part.key}"
 
 
@@ -176,7 +176,7 @@ def test_an_object_tells_what_it_is(
         "cefline-turn": "1",
         "cefline-ordinals": "2-3",
         "cefline-events": "2",
-        "cefline-text-sha256": one.parts[1].text_sha256,
+        "cefline-text-blake3": one.parts[1].text_blake3,
     }
     assert (stored.content_type, stored.content_encoding) == ("application/x-gzip", "")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import hashlib
 import io
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import pyarrow as pa
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,7 +107,7 @@ def test_a_staged_part_is_its_text_and_tells_its_size_digest_and_ordinals(
             p for p in made if p.partition == part.partition and part.first <= p.first <= part.last
         ]
         assert part.text_bytes == len(whole)
-        assert part.text_sha256 == hashlib.sha256(whole).hexdigest()
+        assert part.text_blake3 == blake3(whole).hexdigest()
         assert (part.events, part.last) == (len(mine), mine[-1].last)
 
 

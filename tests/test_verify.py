@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from blake3 import blake3
 
 from cefline.config import Config
 from cefline.deliver.publish import is_fence
@@ -617,7 +618,7 @@ def forged(site: Site, delivery: str, edit: Callable[[list[bytes]], list[bytes]]
     text = b"".join(lines)
     body = compressed(text, manifest["settings"]["compression"])
     part |= {"events": len(lines), "text_bytes": len(text), "stored_bytes": len(body)}
-    part["text_sha256"] = hashlib.sha256(text).hexdigest()
+    part["text_blake3"] = blake3(text).hexdigest()
     part["stored_sha256"] = hashlib.sha256(body).hexdigest()
     site.put(part["key"], body)
     site.forge(manifest)

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
+from blake3 import blake3
 from isal import isal_zlib
 
 from cefline.errors import SourceError
@@ -166,6 +167,15 @@ def compressed(text: bytes, compression: Compression) -> bytes:
             stream.write(text)
         return bytes(sink.getvalue())
     return text
+
+
+def text_digest(text: bytes) -> str:
+    """Return the digest of a part's text: BLAKE3, a fifth of SHA-256's time for all that is read.
+
+    It tells whether two parts are the same, however they are compressed. What lies in the
+    destination is told by the SHA-256 of the stored bytes, which S3 checks as well.
+    """
+    return blake3(text).hexdigest()
 
 
 def text_of(body: bytes) -> bytes:

@@ -13,7 +13,7 @@ from cefline.deliver.staging import Staged
 from cefline.deliver.store import MissingError, Store
 from cefline.deliver.turns import Turn
 from cefline.errors import DeliveryError, TryAgainError
-from cefline.pack import BROKEN, CONTENT_TYPE, SUFFIX, Compression, text_of
+from cefline.pack import BROKEN, CONTENT_TYPE, SUFFIX, Compression, text_digest, text_of
 from cefline.s3 import UnsureError, pause
 
 Assume = Literal["delivered", "lost"]
@@ -55,7 +55,7 @@ def planned(part: Staged) -> dict[str, Any]:
         "last": part.last,
         "events": part.events,
         "text_bytes": part.text_bytes,
-        "text_sha256": part.text_sha256,
+        "text_blake3": part.text_blake3,
     }
 
 
@@ -305,7 +305,7 @@ def _metadata(plan: Mapping[str, Any], turn: Turn, number: int) -> dict[str, str
         "cefline-turn": str(turn.number),
         "cefline-ordinals": f"{part['first']}-{part['last']}",
         "cefline-events": str(part["events"]),
-        "cefline-text-sha256": part["text_sha256"],
+        "cefline-text-blake3": part["text_blake3"],
     }
 
 
@@ -324,7 +324,7 @@ def _ours(plan: Mapping[str, Any], turn: Turn, number: int, dest: Store) -> byte
         text = b"?"
     if text == b"":
         raise fenced_error(turn)
-    if hashlib.sha256(text).hexdigest() != plan["parts"][number - 1]["text_sha256"]:
+    if text_digest(text) != plan["parts"][number - 1]["text_blake3"]:
         message = f"{dest.url}/{key} exists, and its text is not the part's"
         raise DeliveryError(message, hint="Something else writes there; nothing was overwritten")
     return body

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 import pyarrow as pa
+from blake3 import blake3
 from isal import isal_zlib
 
 from cefline.deliver.staging import Staged
@@ -70,48 +71,50 @@ class _File:
 
     def __init__(self, path: Path, compression: Compression) -> None:
         self.path, self._compression = path, compression
-        self._text, self._crc32, self._size = hashlib.sha256(), 0, 0
-        with path.open("xb") as file:  # never one that is there: an object may be linked to it
-            file.write(GZIP_HEAD if compression == "gzip" else b"")
+        self._text, self._crc32, self._size = blake3(), 0, 0
+        self._sha256 = hashlib.sha256()
+        path.touch(exist_ok=False)  # never one that is there: an object may be linked to it
         self._frame: pa.NativeFile | None = None
         if compression == "zstd":  # the one frame of the part: simple readers stop after the first
             self._frame = pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd")
+        elif compression == "gzip":
+            self._write(GZIP_HEAD)
 
     def append(self, text: memoryview | bytearray, stored: memoryview | bytearray | bytes) -> None:
         """Append a block as it is stored; a zstd frame compresses it itself."""
         self._text.update(text)
-        self._crc32 = isal_zlib.crc32(text, self._crc32)
         self._size += len(text)
         if self._frame is not None:
             self._frame.write(stored)
             return
-        with self.path.open("ab") as file:
-            file.write(stored)
+        if self._compression == "gzip":
+            self._crc32 = isal_zlib.crc32(text, self._crc32)
+        self._write(stored)
 
     def finish(self) -> _Stored:
         """End the file and sync it: by the time it is published that takes no waiting."""
         if self._frame is not None:
             self._frame.close()
+        elif self._compression == "gzip":
+            self._write(gzip_tail(self._crc32, self._size))
         with self.path.open("rb+") as file:
-            file.seek(0, os.SEEK_END)
-            if self._compression == "gzip":
-                file.write(gzip_tail(self._crc32, self._size))
-            file.flush()
             os.fsync(file.fileno())
-            text, stored = self._text.hexdigest(), file.tell()
-            if self._compression == "none":
-                return _Stored(self._size, text, stored, text)
+            stored = file.seek(0, os.SEEK_END)
             file.seek(0)
-            return _Stored(
-                self._size, text, stored, hashlib.file_digest(file, "sha256").hexdigest()
-            )
+            digest = self._sha256 if self._frame is None else hashlib.file_digest(file, "sha256")
+        return _Stored(self._size, self._text.hexdigest(), stored, digest.hexdigest())
+
+    def _write(self, stored: memoryview | bytearray | bytes) -> None:
+        with self.path.open("ab") as file:
+            file.write(stored)
+        self._sha256.update(stored)
 
 
 class _Stored(NamedTuple):
     """Sizes and digests of a part that is whole."""
 
     text_bytes: int
-    text_sha256: str
+    text_blake3: str
     stored_bytes: int
     stored_sha256: str
 

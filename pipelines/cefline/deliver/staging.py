@@ -40,7 +40,7 @@ class Staged:
     """Ordinal of the first event."""
     last: int
     text_bytes: int
-    text_sha256: str
+    text_blake3: str
     stored_bytes: int
     stored_sha256: str
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from cefline.deliver.store import MissingError, Store
 from cefline.errors import CeflineError, SourceError
-from cefline.pack import BROKEN, text_of
+from cefline.pack import BROKEN, text_digest, text_of
 from cefline.parse import parse
 from cefline.verify.findings import Finding, Verdict, Verified
 
@@ -73,8 +73,8 @@ def _part(
     except BROKEN as err:
         what = f"{size} bytes of {part['stored_bytes']}: {err}"
         return [Finding(_cut(size, part["stored_bytes"]), key, what)], 0
-    digest = hashlib.sha256(text).hexdigest()
-    if digest != part["text_sha256"]:
+    digest = text_digest(text)
+    if digest != part["text_blake3"]:
         if digest in digests:
             return [Finding("swapped", key, f"it holds the text of {digests[digest]}")], 0
         what = f"{len(text)} bytes of text, of {part['text_bytes']}"

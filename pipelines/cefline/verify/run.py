@@ -45,7 +45,7 @@ def verify(
         message = f"{state.url} knows no delivery {delivery} that is done"
         raise UsageError(message, hint="`cefline status DEST` lists them")
     manifests = (plans.manifest(state, one) for one in known)
-    parts = [(part["key"], part["text_sha256"]) for made in manifests for part in made["parts"]]
+    parts = [(part["key"], part["text_blake3"]) for made in manifests for part in made["parts"]]
     digests = {digest: key for key, digest in parts}
     for one in [delivery] if delivery else known:
         asked = (config, source, removed_before)
