@@ -325,6 +325,19 @@ def test_a_dry_run_of_a_bad_source_ends_as_the_run_would(
     assert files(tmp_path) == ["bad.jsonl"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="jemalloc is in Arrow and polars there")
+def test_huge_pages_are_for_machines_with_memory(
+    call: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, given in (("JE_ARROW_MALLOC_CONF", "narenas:1"), ("_RJEM_MALLOC_CONF", "own:1")):
+        monkeypatch.setenv(name, given)
+    call("export", str(JSONL), str(tmp_path / "small"), "--memory", "small")
+    assert os.environ["JE_ARROW_MALLOC_CONF"] == "narenas:1"
+    call("export", str(JSONL), str(tmp_path / "normal"))
+    assert os.environ["JE_ARROW_MALLOC_CONF"] == "narenas:1,thp:always"
+    assert os.environ["_RJEM_MALLOC_CONF"] == "own:1"  # what the user says stands
+
+
 def test_disabled_does_nothing_and_says_so(call: Callable[..., Result], tmp_path: Path) -> None:
     """The standard's settings page has a switch: exit code 0, in words or as JSON."""
     write(tmp_path / "c.toml", b"enabled = false\n")

@@ -65,7 +65,8 @@ def header_text(raw: pl.Series) -> pl.Series:
     """
     in_one_line = as_text(raw.str.replace_all(r"[\r\n]", " "))
     escaped = pl.Series(escape(in_one_line, cef.HEADER_ESCAPES).text)
-    return apply(escaped, _trimmed(_cut(pl.col(""))))
+    long = (escaped.str.len_bytes() > cef.NAME_MAX_BYTES).any()
+    return apply(escaped, _trimmed(_cut(pl.col("")) if long else pl.col("")))
 
 
 def _typed(column: pa.Array) -> tuple[pl.Series, pl.Series]:

@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from cefline import __version__
+from cefline.cli import allocators
 from cefline.cli.deliver import export
 from cefline.cli.look import config_command, fields, preview, rejects
 from cefline.cli.options import EXIT_CODES
@@ -23,12 +24,7 @@ def main() -> None:
     """Run a command and exit with its code; a problem of the user's never shows a traceback."""
     # Parallel over batches instead: must be set before polars is imported.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    # A quarter less memory than other pools; where jemalloc is, that is on Linux. With an arena
-    # for each core, what one thread frees is not what the next one takes.
-    if sys.platform == "linux":
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
-        os.environ.setdefault("JE_ARROW_MALLOC_CONF", "narenas:1")
-        os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1")  # polars' own
+    allocators.sparing()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = commands.main(standalone_mode=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cefline.cli import allocators
 from cefline.cli.options import EXIT_CODES, SETTINGS, settings, with_dest, with_settings
 from cefline.cli.output import complain, progress, say
 from cefline.errors import CeflineError
@@ -48,6 +49,8 @@ def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  
             return 0
         config = _placed(found, places)
         shown = progress(quiet=quiet)
+        if config.memory == "normal":
+            allocators.huge_pages()
 
         from cefline.job import export as run
 

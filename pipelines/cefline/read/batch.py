@@ -64,7 +64,7 @@ class Limits:
     """Bounds of batches and sources, and what to do at them."""
 
     rows: int = 32_768
-    bytes: int = 16 << 20
+    bytes: int = 14 << 20
     json_bytes: int = 10 << 20
     """Of JSON text, which takes more memory while it is parsed."""
     expansion: int = 250
