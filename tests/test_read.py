@@ -705,6 +705,46 @@ def test_parquet_columns_that_repeat_are_read_as_they_are(tmp_path: Path, rows: 
     assert out.column("highlights") == [f"['h{n % 3}']" for n in range(count)]
 
 
+def test_memory_does_not_grow_with_a_row_group(tmp_path: Path) -> None:
+    """Values that no dictionary page holds are not collected, however long one of them is."""
+    path, rows = tmp_path / "source", 20_000
+    texts = ["x" * 1_000_000, *(f"{n:06d}" + "y" * 800 for n in range(1, rows))]
+    table = pa.table({"extra": texts, "source": ["LOG"] * rows})
+    pq.write_table(table, path, row_group_size=rows)
+    del table, texts
+    before, taken = pa.total_allocated_bytes(), []
+    for chunk in open_source(path, URL, Limits(bytes=1 << 20)).chunks:
+        taken.append(pa.total_allocated_bytes() - before)
+        last = chunk
+    assert last.done == 1
+    assert max(taken[20:]) < max(taken[:20]) + (4 << 20)
+    source = last.load().data.column("source")
+    assert isinstance(source, pa.DictionaryArray)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_values_that_many_rows_point_to_are_not_spread_out(tmp_path: Path, *, nested: bool) -> None:
+    """A batch stays small where a column, too large to be a dictionary, has a long value."""
+    path, rows = tmp_path / "source", 20_000
+    texts = pa.array(["x" * 200_000, *(f"{n:06d}" * 50 for n in range(rows))])
+    indices = pa.array([n + 1 if n % 2 else 0 for n in range(rows)], pa.int32())
+    column = pa.DictionaryArray.from_arrays(indices, texts)
+    name = "msg"
+    if nested:
+        name, column = "highlights", pa.ListArray.from_arrays(list(range(rows + 1)), column)
+    pq.write_table(
+        pa.table({name: column}), path, dictionary_pagesize_limit=64 << 20, store_schema=False
+    )
+    read = 0
+    for chunk in open_source(path, URL, Limits(bytes=1 << 20)).chunks:
+        batch = chunk.load().data
+        assert batch.nbytes < 40 << 20
+        read += batch.num_rows
+        if read > 1000:
+            break
+    assert read > 1000
+
+
 def test_parquet_without_rows_has_no_batch(tmp_path: Path) -> None:
     """Zero rows are zero events, and no error."""
     assert not read_table(tmp_path, {"msg": pa.array([], pa.string())}).events

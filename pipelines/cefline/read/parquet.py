@@ -9,33 +9,21 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cefline.errors import SourceError, TruncatedError
 from cefline.read.batch import Batch, Chunk, Limits, Opened
 from cefline.read.carry import carried
+from cefline.read.dictionaries import plans
 from cefline.shown import printable
 from cefline_schemas.timeline import CANONICAL
 
-_OPTIONS = {"memory_map": True, "coerce_int96_timestamp_unit": "us"}
-"""Spark's INT96 times reach further than nanoseconds do."""
-
-_EXPANDED = 512 << 20
-"""Text columns that could take more than this in a batch are read as dictionaries as well."""
+_OPTIONS = {"buffer_size": 1 << 18, "coerce_int96_timestamp_unit": "us"}
+"""Read in pieces, and not mapped: of a row group of any size, and of a file of any size, little is
+in memory. Spark's INT96 times reach further than nanoseconds do."""
 
 _RAW_BYTES = 64 << 20
 """So much of the rows that can't be delivered is kept of a batch; dictionaries make long ones."""
-
-_DICTIONARY_BYTES = 8
-"""Text columns with less than this a value are read as dictionaries: indices of few values."""
-
-_SHORT_CHUNK = 4 << 20
-"""So are columns that repeat at least half of their values, if a row group has no more of them:
-Arrow copies the dictionary of a row group for each batch."""
-
-_SAMPLE = 1_000
-"""Rows of a row group that are looked at to know that."""
 
 
 def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
@@ -70,19 +58,15 @@ def _chunks(
     path: Path, url: str, metadata: pq.FileMetaData, known: Mapping[str, str], limits: Limits
 ) -> Iterator[Chunk]:
     start = 0
-    few = [name for name in _few_valued(metadata) if name in known]
+    bounds = (limits.rows, limits.bytes)
     try:
         with ExitStack() as stack:
             opened: dict[tuple[str, ...], pq.ParquetFile] = {}
-            for group in range(metadata.num_row_groups):
-                rows = _batch_rows(metadata.row_group(group), known, limits)
-                names = (
-                    *few,
-                    *_repeated(path, metadata, group, rows, [n for n in known if n not in few]),
-                )
+            ways = plans(path, metadata, known, bounds, **_OPTIONS)
+            for group, (names, rows) in enumerate(ways):
                 if names not in opened:
                     file = pq.ParquetFile(
-                        path, metadata=metadata, read_dictionary=names, **_OPTIONS
+                        path, metadata=metadata, read_dictionary=list(names), **_OPTIONS
                     )
                     opened[names] = stack.enter_context(file)
                 for read in opened[names].iter_batches(rows, [group], [*known]):
@@ -93,42 +77,6 @@ def _chunks(
     except (pa.ArrowException, OSError) as err:
         message = f"{url} is damaged after row {start}: {printable(str(err).strip().rstrip('.'))}"
         raise TruncatedError(message) from err
-
-
-def _repeated(
-    path: Path, metadata: pq.FileMetaData, group: int, rows: int, known: list[str]
-) -> list[str]:
-    """Return the text columns of a row group to be read as dictionaries, by a look at some rows.
-
-    They repeat their values, or would grow beyond all bounds if each row had its own: a dictionary
-    page of 49 kB may hold a value of 1 MB that 50,000 rows point to.
-    """
-    columns = (metadata.row_group(group).column(i) for i in range(metadata.num_columns))
-    size = {c.path_in_schema: c.total_uncompressed_size for c in columns if c.has_dictionary_page}
-    names = [name for name in _text_columns(metadata) if name in known and name in size]
-    if not names:
-        return []
-    how = {"metadata": metadata, "read_dictionary": names, **_OPTIONS}
-    with pq.ParquetFile(path, **how) as file:
-        first = next(file.iter_batches(min(rows, _SAMPLE), [group], names), None)
-    if first is None:
-        return []
-    large = {n for n in names if _longest(first.column(n)) * rows > _EXPANDED}
-    return [
-        n
-        for n in names
-        if n in large or (size[n] <= _SHORT_CHUNK and _is_repeated(first.column(n)))
-    ]
-
-
-def _is_repeated(column: pa.Array) -> bool:
-    return len(column.indices.unique()) <= len(column) // 2
-
-
-def _longest(column: pa.Array) -> int:
-    if not isinstance(column, pa.DictionaryArray):
-        return 0
-    return pc.max(pc.binary_length(column.dictionary)).as_py() or 0
 
 
 def _batch(data: pa.RecordBatch, start: int) -> Batch:
@@ -182,34 +130,3 @@ def _finite(value: object) -> object:
 
 def _text(value: object) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
-
-
-def _few_valued(metadata: pq.FileMetaData) -> list[str]:
-    size: dict[str, int] = {}
-    values: dict[str, int] = {}
-    for group in range(metadata.num_row_groups):
-        for index in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(index)
-            name = chunk.path_in_schema
-            size[name] = size.get(name, 0) + chunk.total_uncompressed_size
-            values[name] = values.get(name, 0) + chunk.num_values
-    text = set(_text_columns(metadata))
-    return [n for n in size if n in text and size[n] < _DICTIONARY_BYTES * max(values[n], 1)]
-
-
-def _text_columns(metadata: pq.FileMetaData) -> list[str]:
-    columns = (metadata.schema.column(i) for i in range(metadata.num_columns))
-    return [
-        column.path
-        for column in columns
-        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type == "STRING"
-    ]
-
-
-def _batch_rows(group: pq.RowGroupMetaData, known: Mapping[str, str], limits: Limits) -> int:
-    columns = (group.column(i) for i in range(group.num_columns))
-    size = sum(
-        c.total_uncompressed_size for c in columns if c.path_in_schema.split(".")[0] in known
-    )
-    a_row = max(size / max(group.num_rows, 1), 1)
-    return max(min(limits.rows, int(limits.bytes / a_row)), 1)
