@@ -329,13 +329,14 @@ def test_a_dry_run_of_a_bad_source_ends_as_the_run_would(
 def test_huge_pages_are_for_machines_with_memory(
     call: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, given in (("JE_ARROW_MALLOC_CONF", "narenas:1"), ("_RJEM_MALLOC_CONF", "own:1")):
-        monkeypatch.setenv(name, given)
+    monkeypatch.setenv("JE_ARROW_MALLOC_CONF", "narenas:1")
     call("export", str(JSONL), str(tmp_path / "small"), "--memory", "small")
     assert os.environ["JE_ARROW_MALLOC_CONF"] == "narenas:1"
     call("export", str(JSONL), str(tmp_path / "normal"))
     assert os.environ["JE_ARROW_MALLOC_CONF"] == "narenas:1,thp:always"
-    assert os.environ["_RJEM_MALLOC_CONF"] == "own:1"  # what the user says stands
+    monkeypatch.setenv("JE_ARROW_MALLOC_CONF", "narenas:4")
+    call("export", str(JSONL), str(tmp_path / "own"))
+    assert os.environ["JE_ARROW_MALLOC_CONF"] == "narenas:4"  # what the user says stands
 
 
 def test_disabled_does_nothing_and_says_so(call: Callable[..., Result], tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ def _boolean(values: pl.Series) -> pl.Series:
         values = _integer(values)
     elif values.dtype != pl.String:
         return pl.repeat(None, len(values), dtype=pl.Boolean, eager=True)
+    elif ((truth := values == "true") | (values == "false")).all():  # as JSON has them
+        return truth
     text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
     return text.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
 

@@ -84,7 +84,12 @@ def decoded(column: pa.Array) -> pa.Array:
 def as_text(series: pl.Series) -> pa.Array:
     """Return a String series as an Arrow large_string array."""
     array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return unchunked(array) if isinstance(array, pa.ChunkedArray) else array
+
+
+def unchunked(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece: the only one it has as it is, `combine_chunks` copies it."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def apply(series: pl.Series, expression: pl.Expr) -> pl.Series:

@@ -65,7 +65,7 @@ class Limits:
 
     rows: int = 32_768
     bytes: int = 14 << 20
-    json_bytes: int = 10 << 20
+    json_bytes: int = 9 << 20
     """Of JSON text, which takes more memory while it is parsed."""
     expansion: int = 250
     """So many times its size a source may expand to, once that is above 1 GiB."""

@@ -98,6 +98,8 @@ def json_object(line: str | bytes) -> dict[str, object]:
 
 
 def _visible(text: str) -> str:
+    if text.isascii():
+        return text
     return _SURROGATE.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
 

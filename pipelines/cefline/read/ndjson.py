@@ -23,7 +23,7 @@ from cefline.read.byline import MAX_DEPTH, by_line, json_object
 from cefline.read.carry import Carried
 from cefline.read.frames import Lines, origin
 from cefline.read.names import QUICK, Names, names
-from cefline.records import REJECTS, apply, no_rejects
+from cefline.records import REJECTS, apply, no_rejects, unchunked
 from cefline_schemas.timeline import CANONICAL
 
 _KEY = r'"[^"\\]*":'
@@ -249,4 +249,4 @@ def _present(frame: pl.DataFrame, nested: pl.DataFrame | None) -> pa.RecordBatch
     also = [] if nested is None else nested.columns
     filled = [n for n in frame.columns if n in also or frame[n].null_count() < frame.height]
     table = frame.select(filled).to_arrow(compat_level=pl.CompatLevel.oldest())
-    return pa.RecordBatch.from_arrays([c.combine_chunks() for c in table.columns], filled)
+    return pa.RecordBatch.from_arrays([unchunked(c) for c in table.columns], filled)
