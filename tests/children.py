@@ -183,4 +183,4 @@ def _change_format(end: str) -> None:
         return real(changed, *args)
 
     setattr(line, "pack", pack)  # noqa: B010 - a name that it has from elsewhere
-    setattr(line, "TEXT_FORMAT", "999-newer")  # noqa: B010 - the same
+    setattr(line, "TEXT_FORMAT", {"cado": "999-newer"})  # noqa: B010 - the same

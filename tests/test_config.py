@@ -261,7 +261,7 @@ def test_enabled_is_a_setting(
     [
         ("enabled = 'yes'", "expected true or false"),
         ("compression = 'zst'", "did you mean zstd?"),
-        ("profile = 'dictionary'", "expected cado"),
+        ("profile = 'arcsight'", "expected cado, dictionary"),
         ("partition_by = 'evidenceid'", "did you mean evidence_id?"),
         ("partition_by = ['day', 'nothing_like_it']", "nothing_like_it is no field"),
         ("time_unit = 'sec'", "expected s, ms, us, ns"),

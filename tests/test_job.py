@@ -517,7 +517,7 @@ def test_a_newer_text_goes_out_for_what_is_left(
         return dataclasses.replace(old, slices=slices)
 
     monkeypatch.setattr(LINE, "convert", newer)
-    monkeypatch.setattr(LINE, "TEXT_FORMAT", "2-abcdef")
+    monkeypatch.setattr(LINE, "TEXT_FORMAT", {"cado": "2-abcdef"})
     with caplog.at_level(logging.WARNING, "cefline"):
         report = place.one("a.jsonl", **SMALL)
     assert report.outcome == "delivered"
@@ -541,7 +541,7 @@ def test_events_that_can_t_be_told_apart_are_not_guessed_at(
         return dataclasses.replace(old, slices=slices, read=old.read - 1)
 
     monkeypatch.setattr(LINE, "convert", fewer)
-    monkeypatch.setattr(LINE, "TEXT_FORMAT", "2-abcdef")
+    monkeypatch.setattr(LINE, "TEXT_FORMAT", {"cado": "2-abcdef"})
     report = place.one("a.jsonl", **SMALL)
     assert report.error is not None
     assert "finds other events" in str(report.error)

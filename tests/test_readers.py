@@ -60,13 +60,14 @@ def as_pycef_reads(value: object) -> str:
 
 
 @cache
-def vector() -> Any:  # noqa: ANN401 - it has no types
-    """Return Vector's strict parser."""
+def vector(*, translate: bool = False) -> Any:  # noqa: ANN401 - it has no types
+    """Return Vector's strict parser; with `translate` labels become keys."""
     if sys.version_info >= (3, 13):
         pytest.skip("pyvrl has no wheel for this Python")
     import pyvrl  # missing elsewhere, it fails the tests
 
-    return pyvrl.Transform(". = parse_cef!(string!(.line))")
+    translated = str(translate).lower()
+    return pyvrl.Transform(f". = parse_cef!(string!(.line), translate_custom_fields: {translated})")
 
 
 def events(frame: pl.DataFrame) -> Iterator[tuple[str, dict[str, object]]]:

@@ -12,6 +12,7 @@ from cefline.read import Batch, Limits, open_source
 from cefline.records import as_series
 from cefline.render import Profile
 from cefline.render import render as render_columns
+from cefline_schemas.dictionary import ProfileName
 
 __all__ = ["parse", "read", "render"]
 
@@ -41,18 +42,22 @@ def read(
         yield _frame(conform(chunk.load(), rules))
 
 
-def render(frame: pl.DataFrame, profile: Profile = _PROFILE, rules: Rules = _RULES) -> pl.Series:
+def render(
+    frame: pl.DataFrame, profile: Profile | ProfileName = _PROFILE, rules: Rules = _RULES
+) -> pl.Series:
     """Render events as CEF lines, without their LF.
 
     Args:
         frame: a row for each event; columns under any of the names and types of the field table.
-        profile: constants and choices of the lines.
+        profile: constants and choices of the lines, or the name of a profile with the defaults.
         rules: what only the user can know of the frame.
 
     Returns:
         Series `line` of String, a value for each row; null where a row has no usable field, or a
         line longer than the profile's `max_event` bytes.
     """
+    if isinstance(profile, str):
+        profile = Profile(name=profile)
     data = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
     batch = data.to_batches()[0] if data.num_rows else pa.RecordBatch.from_pylist([], data.schema)
     conformed = conform(Batch(batch, pl.int_range(frame.height, eager=True)), rules)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cefline.pack import Compression
     from cefline.read.carry import Unknown
     from cefline.times import Unit
+    from cefline_schemas.dictionary import ProfileName
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Config:
     sources: tuple[str, ...] = ()
     dest: str | None = None
     state: str | None = None
-    profile: str = "cado"
+    profile: ProfileName = "cado"
     partition_by: tuple[str, ...] = ("evidence_id",)
     hive: bool = False
     part_size: int = 64 << 20
@@ -121,6 +122,7 @@ class Config:
         }
         plain["severity"] = tuple((int(a), int(b)) for a, b in settings["severity"])
         plain["header"] = Device(**settings["header"])
+        PARSERS["profile"](settings["profile"])
         return replace(self, **plain)
 
 

@@ -74,9 +74,10 @@ def limits(config: Config) -> Limits:
 def converter(config: Config, carried: Carried = ()) -> Converter:
     """Return what turns batches into lines as a config says, with the fields that are carried."""
     fields = with_carried(tuple(row for _, row in carried))
+    lines = (config.header, config.severity, config.subseconds, config.max_event)
     return Converter(
         Rules(config.time_unit, config.timezone, config.lists, fields, config.evidence_id),
-        Profile(config.header, config.severity, config.subseconds, config.max_event, fields),
+        Profile(*lines, fields, config.profile),
         config.partition_by,
         hive=config.hive,
     )

@@ -200,7 +200,7 @@ def _planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]
 def _staged(work: _Work, run: Run) -> _Ready:
     """Convert a source, or take what an earlier run has converted in the same way."""
     skip, planned = work.segment.skip, work.config.planned()
-    depends = [work.local.sha256, planned, TEXT_FORMAT, __version__, skip]
+    depends = [work.local.sha256, planned, TEXT_FORMAT[work.config.profile], __version__, skip]
     basis = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
     found = staging.saved(work.folder, basis)
     if found is not None:
@@ -268,7 +268,8 @@ def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
     source, config, report = work.local.source, work.config, ready.report
     about = {"url": source.url, "size": source.size, "version": source.version}
     about |= {"sha256": work.local.sha256, "format": report.format}
-    what = (config.planned(), __version__, TEXT_FORMAT, config.variant())
+    text_format = TEXT_FORMAT[config.profile]
+    what = (config.planned(), __version__, text_format, config.variant())
     done = deliver(
         Delivery(work.delivery, about, *what),
         work.segment,

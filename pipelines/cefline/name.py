@@ -35,11 +35,11 @@ def name(columns: Columns, rows: int) -> Named:
     said = exact & (typed != fallback)
     return Named(
         typed.zip_with(typed.is_not_null(), fallback),
-        _without(columns["type"], said.fill_null(value=False)),
+        without(columns["type"], said.fill_null(value=False)),
     )
 
 
-def _without(column: pa.Array, rows: pl.Series) -> pa.Array:
+def without(column: pa.Array, rows: pl.Series) -> pa.Array:
     """Return a column with null in some rows; of a dictionary, only the indices change."""
     if isinstance(column, pa.DictionaryArray):
         indices = pc.if_else(rows.to_arrow(), pa.scalar(None, column.indices.type), column.indices)

@@ -16,14 +16,22 @@ from isal import isal_zlib
 
 from cefline.errors import SourceError
 from cefline.records import as_text
+from cefline_schemas.dictionary import FITS, OWN_PREFIX, ProfileName
 from cefline_schemas.timeline import FIELDS
 
 Compression = Literal["gzip", "zstd", "none"]
 
-_TABLE = repr([(f.name, f.type, f.names, f.cado, f.members) for f in FIELDS])
-TEXT_FORMAT = f"1-{hashlib.sha256(_TABLE.encode()).hexdigest()[:8]}"
-"""Version of the text of parts: the first part is raised when a rule changes, the second changes
-with the field table. The same source, settings and version give the same text."""
+_TABLE = [(f.name, f.type, f.names, f.cado, f.members) for f in FIELDS]
+_TABLES: dict[ProfileName, object] = {
+    "cado": _TABLE,
+    "dictionary": (_TABLE, [f.dictionary for f in FIELDS], FITS, OWN_PREFIX),
+}
+TEXT_FORMAT = {
+    profile: f"1-{hashlib.sha256(repr(table).encode()).hexdigest()[:8]}"
+    for profile, table in _TABLES.items()
+}
+"""Version of the text of parts of a profile: the first part is raised when a rule changes, the
+second changes with the field table. The same source, settings and version give the same text."""
 
 BLOCK = 1 << 20
 """Text of a compressed block: 1 % larger than one stream, and blocks are independent."""

@@ -1,17 +1,23 @@
 """CEF lines become a frame: `render` backwards."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
-from cefline.errors import SourceError
+from cefline.errors import SourceError, UsageError
 from cefline.escape import unescape
 from cefline.name import fallback_name
+from cefline.origins import fields_of, forms
 from cefline.records import apply, as_text
 from cefline_schemas import cef
-from cefline_schemas.timeline import BY_NAME, FIELDS, Type
+from cefline_schemas.dictionary import PROFILES, ProfileName, Spelling
+from cefline_schemas.timeline import BY_NAME, FIELDS, Field, Type
+
+Forms = Mapping[str, Type | Spelling]
+"""How the value of each key is spelled; that of any other key is text."""
 
 HEADER = (
     "cef_version",
@@ -29,32 +35,46 @@ _HEADER = r"^CEF:(\d+)" + _FIELD * 6 + r"\|"
 _PIECE = r"(?:[^\\=]|\\.)*="  # all up to and with the next unescaped equal sign
 _ROWS = 50_000
 
-_TYPED: dict[Type, pl.Expr] = {
+_TYPED: dict[Type | Spelling, pl.Expr] = {
     "text": pl.col(""),
     "list": pl.col(""),
     "int": pl.col("").cast(pl.Int64, strict=False),
     "bool": pl.col("").replace_strict({"True": True, "False": False}, default=None),
     "time": pl.col("").cast(pl.Int64, strict=False),
+    "millis": pl.col("").cast(pl.Int64, strict=False),
+    "folder": pl.col("").replace_strict({"folder": True, "file": False}, default=None),
 }
 
 
-def parse(lines: pl.Series | Iterable[str] | bytes | str | Path) -> pl.DataFrame:
+def parse(
+    lines: pl.Series | Iterable[str] | bytes | str | Path,
+    profile: ProfileName = "cado",
+    fields: tuple[Field, ...] = FIELDS,
+) -> pl.DataFrame:
     """Parse CEF lines into a frame with a row for each line.
 
     Args:
         lines: lines without LF, or CEF text (bytes), or the path of a part (plain, gzip or zstd).
+        profile: the one that they were written with.
+        fields: the table, with what is carried where that is known.
 
     Returns:
         The header's columns (String), then a column for each key that occurs: first the fields of
         the table, in its order (text and list String, int Int64, bool Boolean, time Int64 whole
         seconds), then other keys as String. `type` is Name where the extension leaves it out.
+        Profile `dictionary` has the same fields, and times in milliseconds in `eventTimeMillis`.
 
     Raises:
         SourceError: a line is not CEF, or a value not of its field's type; with the line's number.
+        UsageError: there is no such profile.
     """
+    if profile not in PROFILES:
+        message = f"there is no profile {profile!r}"
+        raise UsageError(message, hint=f"Profiles are {' and '.join(PROFILES)}")
     text = _lines(lines)
     starts = range(0, max(len(text), 1), _ROWS)
-    frame = pl.concat([_parse(text.slice(n, _ROWS), n) for n in starts], how="diagonal")
+    parsed = (_parse(text.slice(n, _ROWS), n, profile, fields) for n in starts)
+    frame = pl.concat(list(parsed), how="diagonal")
     known = [f.name for f in FIELDS if f.name in frame.columns]
     other = [c for c in frame.columns if c not in known and c not in HEADER]
     return frame.select(*HEADER, *known, *other)
@@ -79,11 +99,18 @@ def _stored_text(path: Path) -> bytes:
         return bytes(stream.read())
 
 
-def _parse(lines: pl.Series, before: int) -> pl.DataFrame:
+def _parse(
+    lines: pl.Series, before: int, profile: ProfileName, table: tuple[Field, ...]
+) -> pl.DataFrame:
     names = dict(zip(map(str, range(1, 8)), HEADER, strict=True))
     header = lines.str.extract_groups(_HEADER).struct.unnest().rename(names)
     _refuse(lines, header["severity"].is_null(), before, "is no CEF line")
-    fields = _fields(lines, lines.str.replace(_HEADER, ""), before)
+    extension = lines.str.replace(_HEADER, "")
+    if profile == "cado":
+        fields = _fields(lines, extension, before, _CADO)
+    else:
+        fields = _fields(lines, extension, before, forms(table))
+        fields = fields_of(fields, table, partial(_refuse_rows, lines, before))
     if "type" not in fields:
         fields["type"] = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     fields["type"] = _type(header["name"], fields)
@@ -91,7 +118,12 @@ def _parse(lines: pl.Series, before: int) -> pl.DataFrame:
     return pl.DataFrame([*raw, *(column.alias(key) for key, column in fields.items())])
 
 
-def _fields(lines: pl.Series, extension: pl.Series, before: int) -> dict[str, pl.Series]:
+_CADO: Forms = {name: row.type for name, row in BY_NAME.items()}
+
+
+def _fields(
+    lines: pl.Series, extension: pl.Series, before: int, spelled: Forms
+) -> dict[str, pl.Series]:
     """Return the column of each key, in the order in which they turn up."""
     # With a space before and ` =` behind, every token is a value, a space, a key and `=`; the
     # key's own value is in the next token, and each row's last key is empty.
@@ -125,15 +157,14 @@ def _fields(lines: pl.Series, extension: pl.Series, before: int) -> dict[str, pl
             before,
             f"has {key} twice",
         )
-        columns[key] = _column(lines, part, before)
+        columns[key] = _column(lines, part, before, spelled)
     return columns
 
 
-def _column(lines: pl.Series, part: pl.DataFrame, before: int) -> pl.Series:
+def _column(lines: pl.Series, part: pl.DataFrame, before: int, spelled: Forms) -> pl.Series:
     key = str(part["key"][0])
     value = unescape(part["value"], cef.EXTENSION_ESCAPES)
-    expression = _TYPED[BY_NAME[key].type] if key in BY_NAME else _TYPED["text"]
-    typed = apply(value, expression)
+    typed = apply(value, _TYPED[spelled.get(key, "text")])
     _refuse(lines, _marked(lines, part.filter(typed.is_null())), before, f"has an unreadable {key}")
     return pl.repeat(None, len(lines), dtype=typed.dtype, eager=True).scatter(part["row"], typed)
 
@@ -147,6 +178,10 @@ def _type(name: pl.Series, fields: dict[str, pl.Series]) -> pl.Series:
 
 def _marked(lines: pl.Series, rows: pl.DataFrame) -> pl.Series:
     return pl.repeat(False, len(lines), eager=True).scatter(rows["row"], True)
+
+
+def _refuse_rows(lines: pl.Series, before: int, bad: pl.Series, what: str) -> None:
+    _refuse(lines, bad.fill_null(value=False), before, what)
 
 
 def _refuse(lines: pl.Series, bad: pl.Series, before: int, what: str) -> None:

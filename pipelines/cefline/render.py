@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from cefline.counts import REPLACED, Counts
 from cefline.escape import Escaped, escape, escape_constant
+from cefline.homes import MICROSECONDS, Pair, pairs, prefix
 from cefline.name import name
 from cefline.records import (
     Columns,
@@ -25,18 +26,22 @@ from cefline.records import (
     no_rejects,
     rejects,
 )
+from cefline.signature import signature
 from cefline_schemas import cef
-from cefline_schemas.timeline import FIELDS, Field, Key, Type
+from cefline_schemas.dictionary import ProfileName, Spelling
+from cefline_schemas.timeline import FIELDS, Field, Type
 
 SLICE_BYTES = 16 << 20
 """Lines are joined in slices of at most this much text, however far a small input expands."""
 
-TEXT: Mapping[Type, pl.Expr] = {
+TEXT: Mapping[Type | Spelling, pl.Expr] = {
     "text": pl.col(""),
     "list": pl.col(""),
     "int": pl.col("").cast(pl.String),
     "bool": pl.when(pl.col("")).then(pl.lit("True")).when(~pl.col("")).then(pl.lit("False")),
     "time": (pl.col("") // 1_000_000).cast(pl.String),
+    "millis": (pl.col("") // 1_000).cast(pl.String),
+    "folder": pl.when(pl.col("")).then(pl.lit("folder")).when(~pl.col("")).then(pl.lit("file")),
 }
 """A field's type to the expression that makes its text; all the code that knows types."""
 
@@ -44,8 +49,6 @@ _ESCAPED = {"text", "list"}
 
 SHORT = 1 << 20
 """Bytes of a column that may be copied to escape it together with others."""
-
-_MICROSECONDS = Field("eventTime", "int", (), Key("eventTimeMicros"), "Microseconds", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Profile:
     subseconds: bool = False
     max_event: int = 16 << 20
     fields: tuple[Field, ...] = FIELDS
+    name: ProfileName = "cado"
+    """Which keys fields become."""
 
 
 class Fragment(NamedTuple):
@@ -95,39 +100,42 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     """
     height = len(next(iter(columns.values())))
     named = name(columns, height)
+    header = _header(named.text, columns, profile)
     columns = {**columns, "type": named.repeated}
-    pairs, rejected, counts = [], [no_rejects()], Counts()
-    for row, column, (pair, said) in _pairs(columns, profile):
-        pairs.append(pair)
-        if said.replaced is not None:
+    written, rejected, counts = [], [no_rejects()], Counts()
+    for (row, _, column, again), (fragment, said) in _written(columns, profile):
+        written.append(fragment)
+        if said.replaced is not None and not again:
             rejected.append(_replaced(column, row, said.replaced))
             counts[row.name, REPLACED] += int(said.replaced.sum())
-        if said.bidi is not None:
+        if said.bidi is not None and not again:
             counts[row.name, "bidi"] += int(said.bidi.sum())
-    header = _header(named.text, columns, profile)
-    return _bounded([header, *pairs], pl.concat(rejected), counts, profile.max_event)
+    return _bounded([header, *written], pl.concat(rejected), counts, profile.max_event)
 
 
 def _keys(profile: Profile) -> Iterator[Field]:
     for row in profile.fields:
         yield row
         if row.name == "eventTime" and profile.subseconds:
-            yield _MICROSECONDS
+            yield MICROSECONDS
 
 
-def _pairs(
-    columns: Columns, profile: Profile
-) -> Iterator[tuple[Field, pa.Array, tuple[Fragment, Escaped]]]:
-    """Yield the fields that some row has, their columns, and their pairs with what was found."""
-    found = ((row, columns.get(row.name)) for row in _keys(profile))
-    present = [(row, c) for row, c in found if c is not None and c.null_count < len(c)]
-    escaped = _escaped([_values(c) for row, c in present if row.type in _ESCAPED])
-    for row, column in present:
-        if row.type in _ESCAPED:
-            yield row, column, _pair(row, column, next(escaped))
+def _written(columns: Columns, profile: Profile) -> Iterator[tuple[Pair, tuple[Fragment, Escaped]]]:
+    """Yield the pairs that some row has, and their text with what was found."""
+    found = pairs(_keys(profile), columns, profile.name)
+    present = [pair for pair in found if pair.column is not None and _some(pair.column)]
+    escaped = _escaped([_values(pair.column) for pair in present if pair.row.type in _ESCAPED])
+    for pair in present:
+        if pair.row.type in _ESCAPED:
+            yield pair, _fragment(pair, next(escaped))
         else:  # numbers and truths have nothing to escape
-            text = as_text(apply(pl.Series(column), TEXT[row.type]))
-            yield row, column, _pair(row, column, Escaped(text, None))
+            expression = TEXT[pair.row.form(profile.name)]
+            text = as_text(apply(pl.Series(pair.column), expression))
+            yield pair, _fragment(pair, Escaped(text, None))
+
+
+def _some(column: pa.Array) -> bool:
+    return bool(column.null_count < len(column))
 
 
 def _values(column: pa.Array) -> pa.LargeStringArray:
@@ -148,12 +156,15 @@ def _escaped(columns: list[pa.LargeStringArray]) -> Iterator[Escaped]:
             start += len(column)
 
 
-def _pair(row: Field, column: pa.Array, said: Escaped) -> tuple[Fragment, Escaped]:
-    prefix = f" {row.cado.prefix}"
-    if not isinstance(column, pa.DictionaryArray):
-        return Fragment(prefix, said.text), said
-    pairs = pa.DictionaryArray.from_arrays(column.indices, _concat(prefix, said.text))
-    return Fragment("", pairs), said.spread(pl.Series(column.indices))
+def _fragment(pair: Pair, said: Escaped) -> tuple[Fragment, Escaped]:
+    before, text = prefix(pair.homes, said.text), said.text
+    if not isinstance(before, str):
+        before, text = "", _concat(before, text)
+    if not isinstance(pair.column, pa.DictionaryArray):
+        return Fragment(before, text), said
+    whole = _concat(before, text) if before else text
+    spread = pa.DictionaryArray.from_arrays(pair.column.indices, whole)
+    return Fragment("", spread), said.spread(pl.Series(pair.column.indices))
 
 
 def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame:
@@ -165,13 +176,19 @@ def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame
 
 def _header(named: pl.Series, columns: Columns, profile: Profile) -> Fragment:
     severity = as_text(_severity(columns, profile, len(named)).cast(pl.String))
-    return Fragment("", _concat(_start(profile.device), as_text(named), "|", severity, "|"))
+    start, fixed = _start(profile.device)
+    if profile.name == "cado":
+        return Fragment("", _concat(f"{start}{fixed}|", as_text(named), "|", severity, "|"))
+    ids = as_text(signature(columns, len(named), fixed))
+    return Fragment("", _concat(start, ids, "|", as_text(named), "|", severity, "|"))
 
 
 @cache
-def _start(device: cef.Device) -> str:
+def _start(device: cef.Device) -> tuple[str, str]:
+    """Return what begins each line, and the signature id that the settings give."""
     constants = (device.vendor, device.product, device.version, device.signature_id)
-    return "|".join(["CEF:0", *(escape_constant(c, cef.HEADER_ESCAPES) for c in constants), ""])
+    *start, fixed = (escape_constant(c, cef.HEADER_ESCAPES) for c in constants)
+    return "|".join(["CEF:0", *start, ""]), fixed
 
 
 def _severity(columns: Columns, profile: Profile, height: int) -> pl.Series:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from cefline_schemas.cef import Device
+from cefline_schemas.dictionary import PROFILES
 from cefline_schemas.timeline import BY_NAME
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -193,7 +194,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "bucket": text,
     "folder": text,
     "state": place,
-    "profile": choice("cado"),
+    "profile": choice(*PROFILES),
     "partition_by": partitions,
     "hive": truth,
     "part_size": size,

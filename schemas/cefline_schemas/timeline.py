@@ -11,6 +11,10 @@ first, the longest texts last, so that a reader that cuts long lines cuts the le
 from dataclasses import dataclass
 from typing import Literal
 
+from cefline_schemas.dictionary import NOWHERE, PLACES, Home, Key, Place, ProfileName, Spelling, own
+
+__all__ = ["BY_NAME", "CANONICAL", "FIELDS", "Field", "Key", "Type", "with_carried"]
+
 Type = Literal["text", "int", "bool", "time", "list"]
 """What a field holds.
 
@@ -20,19 +24,6 @@ Type = Literal["text", "int", "bool", "time", "list"]
 - `time`: an instant, microseconds since 1970-01-01T00:00:00Z inside, whole seconds in a line.
 - `list`: a list of texts or of objects, or text; kept as the Python literal the standard shows.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """The key a field is written under; `{key}Label={label}` goes before it where it has one."""
-
-    name: str
-    label: str = ""
-
-    @property
-    def prefix(self) -> str:
-        """What stands before the value, so that a label is there if and only if its key is."""
-        return f"{self.name}Label={self.label} {self.name}=" if self.label else f"{self.name}="
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +41,20 @@ class Field:
     example: str
     members: tuple[str, ...] = ()
     """Members of its objects that come first, in this order; the others keep the source's."""
+    dictionary: Place = NOWHERE
+    """Its keys in profile `dictionary`."""
+
+    def homes(self, profile: ProfileName) -> tuple[Home, ...]:
+        """Return its keys in a profile: the first that a value fits takes it, the last one all."""
+        if profile == "cado":
+            return (Home(self.cado),)
+        homes = self.dictionary.homes
+        return homes if homes and homes[-1].takes_all else (*homes, Home(own(self.cado.name)))
+
+    def form(self, profile: ProfileName) -> Type | Spelling:
+        """Return how its values are spelled in a profile."""
+        spelling = self.dictionary.spelling
+        return spelling if spelling and profile == "dictionary" else self.type
 
 
 def _field(
@@ -57,6 +62,7 @@ def _field(
 ) -> Field:
     """Build the row of a field that is written under its own name."""
     names = (name, *also.split())
+    more["dictionary"] = PLACES.get(name, NOWHERE)
     return Field(name, type_, names, Key(name), doc, example, **more)  # type: ignore[arg-type]  # the rest are Field's own
 
 

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from typing import Literal
 
 from cefline.errors import SourceError
+from cefline.homes import MICROSECONDS
 from cefline.parse import HEADER
 from cefline.shown import printable
-from cefline_schemas.timeline import FIELDS, Field, Key
+from cefline_schemas.dictionary import Home, Key, Place, own
+from cefline_schemas.timeline import FIELDS, Field
 
 Unknown = Literal["drop", "carry", "fail"]
 
@@ -22,13 +24,16 @@ _SHOWN = 20
 _NO_KEY = re.compile(r"[^A-Za-z0-9_]")
 _TAKEN = {key.casefold() for f in FIELDS for key in (*f.names, f.cado.name)}
 _TAKEN |= {"eventtimemicros", *HEADER}  # `parse` gives the header's columns these names
+_OWN = {home.key.name.casefold() for f in (*FIELDS, MICROSECONDS) for home in f.homes("dictionary")}
+_OWN |= {own("").name.casefold()}
 
 
 def carried(url: str, unknown: Iterable[str], what: Unknown) -> Carried:
     """Return the fields that unknown columns of a source become, in the order of their names.
 
-    A name becomes a key as `[A-Za-z0-9_]+`, every other character as `_`. One that is a key of
-    the table, or would be twice (some readers don't tell case), gets a number at its end.
+    A name becomes a key as `[A-Za-z0-9_]+`, every other character as `_`; in profile `dictionary`
+    as letters and digits behind `CadoResponse`. One that is a key of the table, or would be twice
+    (some readers don't tell case), gets a number at its end.
 
     Raises:
         SourceError: there are some and may not be, or too many.
@@ -43,15 +48,22 @@ def carried(url: str, unknown: Iterable[str], what: Unknown) -> Carried:
     if len(names) > MAX_CARRIED:
         message = f"{url} has more than {MAX_CARRIED} columns that no field takes: {listed}"
         raise SourceError(message, hint="--unknown drop leaves them out")
-    taken = set(_TAKEN)
-    return tuple((name, _field(name, taken)) for name in names)
+    taken, taken_own = set(_TAKEN), set(_OWN)
+    return tuple((name, _field(name, taken, taken_own)) for name in names)
 
 
-def _field(name: str, taken: set[str]) -> Field:
-    plain = key = _NO_KEY.sub("_", name) or "_"
-    number = 1
-    while key.casefold() in taken:
+def _field(name: str, taken: set[str], taken_own: set[str]) -> Field:
+    key = _free(_NO_KEY.sub("_", name) or "_", "_", taken)
+    place = Place((Home(Key(_free(own(key).name, "", taken_own))),))
+    return Field(key, "list", (key,), Key(key), "Carried as it was", "", dictionary=place)
+
+
+def _free(name: str, before: str, taken: set[str]) -> str:
+    """Return a name, with a number at its end where it is taken; then it is taken."""
+    key, number = name, 1
+    # Some readers take a key that ends in `Label` for the label of another one.
+    while key.casefold() in taken or (not before and key.casefold().endswith("label")):
         number += 1
-        key = f"{plain}_{number}"
+        key = f"{name}{before}{number}"
     taken.add(key.casefold())
-    return Field(key, "list", (key,), Key(key), "Carried as it was", "")
+    return key

@@ -15,15 +15,17 @@ from cefline.conform import conform
 from cefline.convert import Converter, converter, limits
 from cefline.deliver.store import Store
 from cefline.escape import visible
+from cefline.origins import COPIES, MILLIS
 from cefline.pack import TEXT_FORMAT
 from cefline.parse import HEADER, parse
 from cefline.partition import partition
 from cefline.read import Chunk, open_source
 from cefline.records import Columns, apply, as_series
-from cefline.render import TEXT, render
+from cefline.render import TEXT, Profile, render
 from cefline.sources import Local
 from cefline.verify.findings import Finding, Verified
-from cefline_schemas.timeline import Field
+from cefline_schemas.dictionary import Spelling
+from cefline_schemas.timeline import Field, Type
 
 _SHOWN = 20
 """So many differences are told one by one."""
@@ -62,7 +64,7 @@ def compare(
     made = converter(config, opened.carried)
     delivered = {name: _lines(parts, dest) for name, parts in _by_partition(manifest).items()}
     found.compared = 0
-    same = manifest["text_format"] == TEXT_FORMAT and manifest["segment"] == 1
+    same = manifest["text_format"] == TEXT_FORMAT[config.profile] and manifest["segment"] == 1
     for chunk in opened.chunks:
         rows = _rows(chunk, made)
         for name in rows.folders.unique(maintain_order=True):
@@ -73,7 +75,7 @@ def compare(
                 found.findings.append(Finding("different", place, what))
                 return
             found.compared += len(lines)
-            differ = _differences(here, lines, made.profile.fields, place, whole=same)
+            differ = _differences(here, lines, made.profile, place, whole=same)
             found.findings += islice(differ, max(_SHOWN - len(found.findings), 0))
     for name, rest in delivered.items():
         if next(rest, None) is not None:
@@ -126,19 +128,19 @@ def _beginning(file: Any) -> bytes:  # noqa: ANN401 - what tempfile gives
 
 
 def _differences(
-    rows: _Rows, lines: list[bytes], fields: tuple[Field, ...], place: str, *, whole: bool
+    rows: _Rows, lines: list[bytes], profile: Profile, place: str, *, whole: bool
 ) -> Iterator[Finding]:
     """Yield what differs, field by field; with `whole` also lines that differ elsewhere."""
     texts = pl.Series([line.decode() for line in lines])
-    parsed = parse(texts.str.strip_suffix("\n"))
+    parsed = parse(texts.str.strip_suffix("\n"), profile.name, profile.fields)
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     other = texts != rows.lines if whole else pl.repeat(False, len(lines), eager=True)
-    for row in fields:
-        column = rows.columns.get(row.name)
-        said = nothing if column is None else visible(apply(as_series(column), TEXT[row.type]))
+    for row in profile.fields:
+        column, (key, form) = rows.columns.get(row.name), _read_as(row, profile)
+        said = nothing if column is None else visible(apply(as_series(column), TEXT[form]))
         read = nothing
-        if row.name in parsed.columns:
-            read = apply(parsed[row.name], _READ.get(row.type, TEXT[row.type])).cast(pl.String)
+        if key in parsed.columns:
+            read = apply(parsed[key], _READ.get(form, TEXT[form])).cast(pl.String)
         differ = said.ne_missing(read)
         other &= ~differ
         for n in differ.arg_true():
@@ -147,11 +149,20 @@ def _differences(
     for n in other.arg_true():
         what = f"event {rows.ordinals[n] + 1}: its header or keys are not what the source gives"
         yield Finding("different", place, what)
-    known = {*HEADER, *(row.name for row in fields), "eventTimeMicros"}
+    known = {*HEADER, *(row.name for row in profile.fields), "eventTimeMicros"}
+    known |= set() if profile.name == "cado" else {MILLIS, *COPIES}
     for name in parsed.columns:
         if name not in known:
             yield Finding("different", place, f"{name} is no field of the source")
 
 
-_READ = {"time": pl.col("").cast(pl.String)}
+def _read_as(row: Field, profile: Profile) -> tuple[str, Type | Spelling]:
+    """Return where parsing has a field, and how it is spelled there: times as fine as can be."""
+    fine = profile.name == "dictionary" and all(field.name != MILLIS for field in profile.fields)
+    return (MILLIS, "millis") if row.type == "time" and fine else (row.name, row.type)
+
+
+_READ: Mapping[Type | Spelling, pl.Expr] = dict.fromkeys(
+    ("time", "millis"), pl.col("").cast(pl.String)
+)
 """Where a field is read back in another unit than it has in the canonical columns."""

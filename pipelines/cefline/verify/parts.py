@@ -12,6 +12,7 @@ from cefline.errors import CeflineError, SourceError
 from cefline.pack import BROKEN, text_digest, text_of
 from cefline.parse import parse
 from cefline.verify.findings import Finding, Verdict, Verified
+from cefline_schemas.dictionary import ProfileName
 
 
 def check_parts(
@@ -32,12 +33,13 @@ def check_parts(
     """
     found = Verified(manifest["delivery"], manifest["source"]["url"], len(manifest["parts"]))
     found.findings += _order(manifest["parts"])
+    profile = manifest["settings"]["profile"]
     for part in manifest["parts"]:
         if part["key"] not in listed:
             found.findings.append(_missing(part, removed_before))
             continue
         try:
-            problem, events = _part(part, dest, listed[part["key"]], digests)
+            problem, events = _part(part, dest, listed[part["key"]], digests, profile)
         except MissingError:  # since the listing
             found.findings.append(_missing(part, removed_before))
             continue
@@ -60,7 +62,11 @@ def _missing(part: Mapping[str, Any], removed_before: str) -> Finding:
 
 
 def _part(
-    part: Mapping[str, Any], dest: Store, size: int, digests: Mapping[str, str]
+    part: Mapping[str, Any],
+    dest: Store,
+    size: int,
+    digests: Mapping[str, str],
+    profile: ProfileName,
 ) -> tuple[list[Finding], int]:
     key = part["key"]
     try:
@@ -82,18 +88,18 @@ def _part(
     problems = []
     if part["stored_sha256"] != hashlib.sha256(body).hexdigest():
         problems.append(Finding("changed", key, "its text is right, its stored bytes are not"))
-    return [*problems, *_lines(key, text, part["events"])], text.count(b"\n")
+    return [*problems, *_lines(key, text, part["events"], profile)], text.count(b"\n")
 
 
 def _cut(size: int, expected: int) -> Verdict:
     return "truncated" if size < expected else "changed"
 
 
-def _lines(key: str, text: bytes, events: int) -> Iterator[Finding]:
+def _lines(key: str, text: bytes, events: int, profile: ProfileName) -> Iterator[Finding]:
     count = text.count(b"\n")
     if count != events or not text.endswith(b"\n") or len(text.splitlines()) != count:
         yield Finding("changed", key, f"{count} lines for {events} events")
     try:
-        parse(pl.Series(text.decode().removesuffix("\n").split("\n")))
+        parse(pl.Series(text.decode().removesuffix("\n").split("\n")), profile)
     except (SourceError, UnicodeDecodeError) as err:
         yield Finding("changed", key, str(err))
