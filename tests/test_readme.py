@@ -63,6 +63,10 @@ def test_field_table_is_the_generated_one() -> None:
     assert between("fields") == fieldtable.markdown()
 
 
+def test_table_of_the_dictionary_is_the_generated_one() -> None:
+    assert between("dictionary") == fieldtable.markdown("dictionary")
+
+
 def test_settings_table_lists_every_setting() -> None:
     assert [row[0].strip("`") for row in cells(between("settings"))] == list(SETTINGS.origins)
 

@@ -1,8 +1,20 @@
 """The field table for people; the README's is made from it."""
 
-from cefline_schemas.timeline import FIELDS
+from collections.abc import Sequence
+
+from cefline_schemas.dictionary import Copy, Home, ProfileName
+from cefline_schemas.timeline import FIELDS, Field
 
 _HEAD = ("Key", "Type", "Input names", "What it is", "Example")
+_DICTIONARY = ("Field", "Keys", "Why")
+_FITS = {
+    "ipv4": "IPv4",
+    "ipv6": "IPv6",
+    "port": "0 to 65535",
+    "number": "an integer",
+    "instant": "above 0",
+    "dotted": "with dots",
+}
 
 
 def rows() -> list[tuple[str, str, str, str, str]]:
@@ -10,19 +22,65 @@ def rows() -> list[tuple[str, str, str, str, str]]:
     return [(f.cado.name, f.type, ", ".join(f.names), f.doc, f.example) for f in FIELDS]
 
 
-def markdown() -> str:
-    """Return the table as Markdown."""
-    lines = [_HEAD, tuple("---" for _ in _HEAD)]
-    lines += [(f"`{key}`", type_, names, doc, f"`{eg}`") for key, type_, names, doc, eg in rows()]
-    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+def homes() -> list[tuple[str, str, str]]:
+    """Return the rows of profile `dictionary`: field, its keys and what fits them, why."""
+    return [(f.name, _keys(f), f.dictionary.why) for f in FIELDS]
+
+
+def _keys(row: Field) -> str:
+    keys = ", ".join(map(_home, row.homes("dictionary")))
+    return "; ".join([keys, *map(_copy, row.dictionary.copies)])
+
+
+def _home(home: Home) -> str:
+    fits = [] if home.fits is None else [_FITS[home.fits]]
+    most = [] if home.most is None else [f"{home.most:,}"]
+    label = [f"label {home.key.label}"] if home.key.label else []
+    told = ", ".join([*fits, *most, *label])
+    return f"`{home.key.name}` ({told})" if told else f"`{home.key.name}`"
+
+
+def _copy(copy: Copy) -> str:
+    part = ["last name of the path"] if copy.part == "basename" else []
+    unless = [f"unless {copy.unless} has it"] if copy.unless else []
+    return " ".join([f"also {_home(copy.home)}", *part, *unless])
+
+
+def markdown(profile: ProfileName = "cado") -> str:
+    """Return the table of a profile as Markdown."""
+    if profile == "dictionary":
+        body = [(f"`{field}`", *rest) for field, *rest in homes()]
+        return _table([_DICTIONARY, *body])
+    return _table(
+        [
+            _HEAD,
+            *((f"`{key}`", type_, names, doc, f"`{eg}`") for key, type_, names, doc, eg in rows()),
+        ]
+    )
+
+
+def _table(lines: Sequence[tuple[str, ...]]) -> str:
+    head, *body = lines
+    with_rule = [head, tuple("---" for _ in head), *body]
+    escaped = ([cell.replace("|", "\\|") for cell in line] for line in with_rule)
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
-def plain() -> str:
-    """Return the table in columns, without the examples."""
-    table = [row[:4] for row in (_HEAD, *rows())]
-    widths = [max(len(row[i]) for row in table) for i in range(3)]
+def plain(profile: ProfileName = "cado") -> str:
+    """Return the table of a profile in columns, without examples and marks."""
+    if profile == "dictionary":
+        bare = (tuple(cell.replace("`", "") for cell in row) for row in homes())
+        return columns([_DICTIONARY, *bare])
+    return columns([_HEAD[:4], *(row[:4] for row in rows())])
+
+
+def columns(table: Sequence[tuple[str, ...]]) -> str:
+    """Return rows in columns; the last one has any width."""
+    widths = [max(map(len, column)) for column in list(zip(*table, strict=True))[:-1]]
     return "".join(
-        "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) + "\n"
+        "  ".join(
+            [*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]
+        ).rstrip()
+        + "\n"
         for row in table
     )

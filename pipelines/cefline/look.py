@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from cefline import s3, times
+from cefline.conform import conform
 from cefline.convert import convert, converter, limits
 from cefline.deliver.rejects import kept
 from cefline.errors import CeflineError
+from cefline.name import name as names
 from cefline.pack import line_text
 from cefline.places import stores
 from cefline.read import open_source
+from cefline.signature import signature
 from cefline.sources import Source, fetch, find
 
 if TYPE_CHECKING:
@@ -71,3 +74,41 @@ def _previewed(
             log.warning("%s: %d rows can't be read and are left out", source.url, rejected)
         for one in converted.slices:
             yield one.lines
+
+
+def signatures(name: str, config: Config) -> list[tuple[str, int, str]]:
+    """Return the signature ids that profile `dictionary` gives the events of sources.
+
+    Returns:
+        For each one, in their order: the id, its events, and the Name of the first of them.
+
+    Raises:
+        CeflineError: a source can't be read.
+    """
+    connect = cache(partial(s3.connect, config.s3))
+    found: dict[str, tuple[int, str]] = {}
+    for source in find([name], connect):
+        with tempfile.TemporaryDirectory(prefix="cefline-") as folder:
+            try:
+                for counted in _signed(source, config, Path(folder), connect):
+                    for one, count, named in counted.rows():
+                        before, first = found.get(one, (0, named))
+                        found[one] = before + count, first
+            except CeflineError as err:
+                raise err.about(source.url) from err
+    return [(one, *told) for one, told in sorted(found.items())]
+
+
+def _signed(
+    source: Source, config: Config, folder: Path, connect: Callable[[], s3.Client]
+) -> Iterator[pl.DataFrame]:
+    """Yield signature id, number of events and first Name of each batch."""
+    local = fetch(source, folder, connect)
+    opened = open_source(local.path, source.url, limits(config))
+    for chunk in opened.chunks:
+        conformed = conform(chunk.load(), converter(config, opened.carried).rules)
+        height = len(conformed.ordinals)
+        ids = signature(conformed.columns, height, config.header.signature_id)
+        data = pl.DataFrame({"id": ids, "name": names(conformed.columns, height).text})
+        grouped = data.group_by("id", maintain_order=True)
+        yield grouped.agg(pl.len(), pl.col("name").first()).select("id", "len", "name")

@@ -55,6 +55,8 @@ def fields_of(
     (micros,) = MICROSECONDS.homes("dictionary")
     if micros.key.name in left:
         found[MICROSECONDS.cado.name] = left.pop(micros.key.name)
+    for name in COPIES & found.keys() & left.keys():  # a carried column has its name
+        del left[name]
     for name in found.keys() & left.keys():
         refuse(left[name].is_not_null(), f"has {name}, which is a field and no key of this profile")
     return found | left

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source")
 @click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True)
-@with_settings(["time_unit", "timezone"])
+@with_settings(["profile", "time_unit", "timezone"])
 @click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
 def preview(source: str, count: int, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
     """Print the CEF lines of the first events of SOURCE; write nothing."""
@@ -52,11 +52,29 @@ def rejects(dest: str | None, file: Path | None, **options: Any) -> None:  # noq
 
 @click.command()
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
-def fields(*, markdown: bool) -> None:
-    """Show the field table: input names, types, CEF keys."""
+@click.option(
+    "--signatures", metavar="SOURCE", help="The ids that profile dictionary gives its events."
+)
+@with_settings(["profile", "time_unit", "timezone"])
+def fields(*, markdown: bool, signatures: str | None, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Show the field table of a profile: input names, types, CEF keys."""
+    config = settings(file, options).config
+
     from cefline import fieldtable
 
-    click.echo(fieldtable.markdown() if markdown else fieldtable.plain(), nl=False)
+    if signatures is None:
+        table = fieldtable.markdown if markdown else fieldtable.plain
+        click.echo(table(config.profile), nl=False)
+        return
+
+    progress(quiet=True)
+
+    from cefline.look import signatures as found
+    from cefline.shown import printable
+
+    told = found(signatures, config)
+    rows = [(one, f"{count:,}", printable(name)) for one, count, name in told]
+    say(fieldtable.columns([("Signature id", "Events", "Name of the first"), *rows]).rstrip("\n"))
 
 
 @click.command(name="config")

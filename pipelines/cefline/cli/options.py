@@ -25,7 +25,7 @@ Exit codes:
 """
 
 SETTINGS = {
-    "profile": "Which CEF keys fields become: cado.",
+    "profile": "Which CEF keys fields become: cado, dictionary.  [default: cado]",
     "partition_by": "Fields, or `day`, separated by commas, or `none`.  [default: evidence_id]",
     "part_size": "Text of a part at most.  [default: 64MiB]",
     "compression": "gzip, zstd or none.  [default: gzip]",
