@@ -329,8 +329,36 @@ def test_what_can_t_be_of_the_profile_is_refused(bad: str, why: str) -> None:
 
 
 def test_a_profile_that_does_not_exist_is_refused() -> None:
+    """By name, and with the names that exist."""
+    with pytest.raises(cefline.CeflineError, match="cado and dictionary"):
+        cefline.render(pl.DataFrame({"msg": ["m"]}), "other")  # type: ignore[arg-type]  # the same
     with pytest.raises(cefline.CeflineError, match="no profile 'other'"):
         cefline.parse([], "other")  # type: ignore[arg-type]  # what a caller may do
+
+
+@pytest.mark.parametrize(
+    ("pairs", "what"),
+    [
+        ("rt=0", "rt is no timestamp: '0'"),
+        ("spt=65536", "spt is no port: '65536'"),
+        ("src=::1", "src is no ipv4: '::1'"),
+        ("cn1Label=EvidenceId cn1=9223372036854775808", "cn1 is no long: '9223372036854775808'"),
+        (f"externalId={'e' * 41}", "externalId has 41 of 40"),
+        (f"dvchost={chr(233) * 51}", "dvchost has 102 of 100"),
+        ("msg=", "msg has 0 of 1023"),
+        ("msg=a MSG=b", "msg twice"),
+        ("cs1=a", "cs1 has no label"),
+        ("cs1Label=A msg=a cs1=a", "cs1 has no label"),
+        ("cs1Label=A", "cs1Label labels nothing"),
+        ("type=1", "type is none of ours"),
+        ("host=h", "host is none of ours"),
+        ("evidence_id=1", "evidence_id is in no dictionary, and no conformant name"),
+        ("CadoResponseXLabel=1", "CadoResponseXLabel is in no dictionary, and no conformant name"),
+    ],
+)
+def test_the_rules_find_what_is_wrong(pairs: str, what: str) -> None:
+    """What the lines of this profile are checked with would tell."""
+    assert what in list(dictionary.wrong(f"CEF:0|v|p|1|id|n|1|{pairs}"))
 
 
 # Vector, strict, with custom fields translated.
@@ -369,8 +397,10 @@ def test_vector_reads_every_real_event(data: Path, name: str) -> None:
 def test_vector_reads_hostile_events(*, soak: bool) -> None:
     """100,000 of them in a soak run."""
     lines = hostile_cef(100_000 if soak else 3_000)
-    assert len(lines) > 0
     assert_vector_reads(lines)
+    homes = [home for field in FIELDS for home in field.homes("dictionary")]
+    seen = {key for line in lines for key, _ in dictionary.pairs(line)}
+    assert {home.key.name for home in homes} <= seen, "each key was tried"
 
 
 def hostile_cef(count: int) -> list[str]:

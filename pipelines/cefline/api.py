@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from cefline.conform import Conformed, Rules, conform
+from cefline.homes import check_profile
 from cefline.parse import parse
 from cefline.read import Batch, Limits, open_source
 from cefline.records import as_series
@@ -55,8 +56,12 @@ def render(
     Returns:
         Series `line` of String, a value for each row; null where a row has no usable field, or a
         line longer than the profile's `max_event` bytes.
+
+    Raises:
+        UsageError: there is no profile of that name.
     """
     if isinstance(profile, str):
+        check_profile(profile)
         profile = Profile(name=profile)
     data = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
     batch = data.to_batches()[0] if data.num_rows else pa.RecordBatch.from_pylist([], data.schema)

@@ -10,10 +10,11 @@ import polars as pl
 import pyarrow as pa
 
 from cefline.coerce import without_blank
+from cefline.errors import UsageError
 from cefline.escape import visible
 from cefline.name import without
 from cefline.records import Columns, apply, as_series, as_text
-from cefline_schemas.dictionary import FITS, Home, Key, ProfileName
+from cefline_schemas.dictionary import FITS, PROFILES, Home, Key, ProfileName
 from cefline_schemas.timeline import FIELDS, Field
 
 MICROSECONDS = Field("eventTime", "int", (), Key("eventTimeMicros"), "Microseconds", "0")
@@ -30,6 +31,17 @@ class Pair(NamedTuple):
     column: pa.Array | None
     again: bool = False
     """Whether another pair has said it."""
+
+
+def check_profile(profile: str) -> None:
+    """Refuse the name of a profile that does not exist.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if profile not in PROFILES:
+        message = f"there is no profile {profile!r}"
+        raise UsageError(message, hint=f"Profiles are {' and '.join(PROFILES)}")
 
 
 def pairs(rows: Iterable[Field], columns: Columns, profile: ProfileName) -> Iterator[Pair]:

@@ -49,17 +49,23 @@ def fields_of(
             if value is not None:
                 found[row.name] = _either(found.get(row.name), value, row, refuse)
     _check_start(left.pop("start", None), found.get("eventTime"), refuse)
-    found = {name: column for name, column in found.items() if column.null_count() < len(column)}
-    if (time := found.get("eventTime")) is not None:
-        found = {MILLIS: time, **found, "eventTime": time // 1000}  # a carried column stays
+    found = _timed({n: column for n, column in found.items() if column.null_count() < len(column)})
     (micros,) = MICROSECONDS.homes("dictionary")
     if micros.key.name in left:
         found[MICROSECONDS.cado.name] = left.pop(micros.key.name)
-    for name in COPIES & found.keys() & left.keys():  # a carried column has its name
-        del left[name]
     for name in found.keys() & left.keys():
-        refuse(left[name].is_not_null(), f"has {name}, which is a field and no key of this profile")
-    return found | left
+        if name not in COPIES:  # else a carried column has its name
+            what = f"has {name}, which is a field and no key of this profile"
+            refuse(left[name].is_not_null(), what)
+    return left | found
+
+
+def _timed(found: dict[str, pl.Series]) -> dict[str, pl.Series]:
+    """Return columns with times in seconds, and in milliseconds beside them."""
+    time = found.get("eventTime")
+    if time is None:
+        return found
+    return {MILLIS: time, **found, "eventTime": time // 1000}  # a carried column stays
 
 
 def _taken(home: Home, left: dict[str, pl.Series], refuse: Refuse) -> pl.Series | None:

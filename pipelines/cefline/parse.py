@@ -7,13 +7,14 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from cefline.errors import SourceError, UsageError
+from cefline.errors import SourceError
 from cefline.escape import unescape
+from cefline.homes import check_profile
 from cefline.name import fallback_name
 from cefline.origins import fields_of, forms
 from cefline.records import apply, as_text
 from cefline_schemas import cef
-from cefline_schemas.dictionary import PROFILES, ProfileName, Spelling
+from cefline_schemas.dictionary import ProfileName, Spelling
 from cefline_schemas.timeline import BY_NAME, FIELDS, Field, Type
 
 Forms = Mapping[str, Type | Spelling]
@@ -68,9 +69,7 @@ def parse(
         SourceError: a line is not CEF, or a value not of its field's type; with the line's number.
         UsageError: there is no such profile.
     """
-    if profile not in PROFILES:
-        message = f"there is no profile {profile!r}"
-        raise UsageError(message, hint=f"Profiles are {' and '.join(PROFILES)}")
+    check_profile(profile)
     text = _lines(lines)
     starts = range(0, max(len(text), 1), _ROWS)
     parsed = (_parse(text.slice(n, _ROWS), n, profile, fields) for n in starts)
