@@ -7,6 +7,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import polars as pl
@@ -24,7 +25,7 @@ Compression = Literal["gzip", "zstd", "none"]
 _TABLE = [(f.name, f.type, f.names, f.cado, f.members) for f in FIELDS]
 _TABLES: dict[ProfileName, object] = {
     "cado": _TABLE,
-    "dictionary": (_TABLE, [f.dictionary for f in FIELDS], FITS, OWN_PREFIX),
+    "dictionary": (_TABLE, [replace(f.dictionary, why="") for f in FIELDS], FITS, OWN_PREFIX),
 }
 TEXT_FORMAT = {
     profile: f"1-{hashlib.sha256(repr(table).encode()).hexdigest()[:8]}"

@@ -203,7 +203,7 @@ PLACES: dict[str, Place] = {
         home("src", fits="ipv4"),
         home("c6a2", "SourceIPv6Address", fits="ipv6"),
         home("shost", most=1023),
-        why="`src` takes IPv4 alone",
+        why="`src` takes IPv4 alone; the standard's table lacks `c6a2`, Vector has it",
     ),
     "source_port": _at(home("spt", fits="port"), why="Exports also have text such as `TCP 80`"),
     "destination_hostname": _at(
