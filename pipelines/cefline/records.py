@@ -1,6 +1,7 @@
 """What a step says beside its data: rejects and counts, in one shape for all steps."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal
 
 import polars as pl
@@ -39,8 +40,9 @@ REJECTS = pl.Schema(
 )
 
 
+@cache
 def no_rejects() -> pl.DataFrame:
-    """Return an empty frame of rejects."""
+    """Return an empty frame of rejects, the same each time: no step changes a frame."""
     return REJECTS.to_frame()
 
 

@@ -52,35 +52,27 @@ def plans(
         bounds: rows and bytes of a batch.
         options: as the file is opened.
     """
+    if not metadata.num_row_groups:
+        return
     few, most = _few_valued(metadata), bounds[1] * _EXPANSION
-    for group in range(metadata.num_row_groups):
-        size = _chunk_sizes(metadata, group, known)
-        rows = _batch_rows(metadata.row_group(group), known, *bounds)
-        first = _sample(path, metadata, group, list(size), **options)
-        longest = {name: _longest(first[name]) for name in first}
-        dictionaries = tuple(
-            name
-            for name in first
-            if size.get(name, _SMALL_CHUNK) < _SMALL_CHUNK
-            and (name in few or longest[name] * rows > most or _is_repeated(first[name]))
-        )
-        plain = max((longest[name] for name in first if name not in dictionaries), default=0)
-        yield Plan(dictionaries, max(min(rows, most // max(plain, 1)), 1))
+    text = [chunk.path_in_schema for chunk in _text_chunks(metadata, 0)]
+    with pq.ParquetFile(path, metadata=metadata, read_dictionary=text, **options) as file:
+        for group in range(metadata.num_row_groups):
+            size = _chunk_sizes(metadata, group, known)
+            rows = _batch_rows(metadata.row_group(group), known, *bounds)
+            short = {name for name in size if size[name] < _SMALL_CHUNK and "." not in name}
+            first = _sample(file, group, size.keys() - (short & few))
+            longest = {name: _longest(first[name]) for name in first}
+            helps = (n for n in first if longest[n] * rows > most or _is_repeated(first[n]))
+            dictionaries = short & {*few, *helps}
+            plain = max((longest[n] for n in first if n not in dictionaries), default=0)
+            yield Plan(tuple(sorted(dictionaries)), max(min(rows, most // max(plain, 1)), 1))
 
 
-def _sample(
-    path: Path,
-    metadata: pq.FileMetaData,
-    group: int,
-    paths: list[str],
-    **options: Any,  # noqa: ANN401 - of `pyarrow.parquet.ParquetFile`
-) -> Mapping[str, pa.Array]:
+def _sample(file: pq.ParquetFile, group: int, paths: Collection[str]) -> Mapping[str, pa.Array]:
     """Return the first rows of some columns, with dictionaries where they have them."""
     columns = sorted({name.split(".")[0] for name in paths})
-    if not columns:
-        return {}
-    with pq.ParquetFile(path, metadata=metadata, read_dictionary=paths, **options) as file:
-        first = next(file.iter_batches(_SAMPLE, [group], columns), None)
+    first = next(file.iter_batches(_SAMPLE, [group], columns), None) if columns else None
     return {} if first is None else {name: first.column(name) for name in columns}
 
 
