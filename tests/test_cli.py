@@ -1116,3 +1116,43 @@ def test_every_command_has_help(call: Callable[..., Result], command: str) -> No
             or option.name in {"count", "markdown"}
             or (isinstance(option, click.Option) and option.help)
         )
+
+
+# What is selected.
+
+
+def test_a_selection_is_previewed_and_delivered_alike(call: Callable[..., Result]) -> None:
+    """The same lines, the same fields; and the run says what was left out."""
+    chosen = ["--where", "source = 'REG' and not alarm", "--drop", "extra,msg"]
+    chosen += ["--since", "2020-07-19", "--min-severity", "1"]
+    lines = call("preview", JSONL, "-n", 300, *chosen).out.splitlines(keepends=True)
+    assert 0 < len(lines) < 300
+    assert all(b" source=REG " in line and b" extra=" not in line for line in lines)
+    result = call("export", JSONL, "out", "--partition-by", "none", *chosen)
+    assert result.code == 0
+    assert delivered(Path("out")) == lines
+    filtered = 300 - len(lines)
+    assert f"{len(lines)} delivered, 0 rejected, {filtered} filtered".encode() in result.out
+    assert call("verify", "out").code == 0
+
+
+@pytest.mark.parametrize("command", ["export", "preview", "config"])
+def test_an_expression_that_is_none_is_told_with_its_place(
+    call: Callable[..., Result], command: str
+) -> None:
+    """Before anything is read; the sign stands below what is wrong."""
+    places = {"export": (JSONL, "out"), "preview": (JSONL,), "config": ()}[command]
+    result = call(command, *places, "--where", "alarm and hst = 'x\x1b[31m'")
+    assert result.code == 78
+    assert "there is no field hst; did you mean host?" in result.err
+    lines = result.err.splitlines()
+    (shown,) = (n for n, line in enumerate(lines) if line.endswith("x\\x1b[31m'"))
+    assert lines[shown + 1].index("^") == lines[shown].index("hst")
+    assert files(Path()) == []
+
+
+def test_half_a_character_in_an_expression_is_told(call: Callable[..., Result]) -> None:
+    """As Python makes it of a byte that is no UTF-8."""
+    result = call("export", JSONL, "out", "--where", "msg = '\udcff'")
+    assert result.code == 78
+    assert "no UTF-8" in result.err

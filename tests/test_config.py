@@ -283,6 +283,14 @@ def test_enabled_is_a_setting(
         ("[s3]\nattempts = 0", "from 1 to 20"),
         ("[s3]\nallow_http = 'maybe'", "expected true or false"),
         ("dest = 'ftp://b'", "expected a local folder or s3://"),
+        ("where = 'hst is null'", "did you mean host?"),
+        ("where = ''", "expected text"),
+        ("min_severity = 11", "from 0 to 10"),
+        ("since = 'soon'", "expected a time such as"),
+        ("since = true", "expected a time such as"),
+        ("until = 1595194940000", "too great for seconds"),
+        ("fields = 'mesg'", "mesg is no field; did you mean msg?"),
+        ("drop = ['msg', 'eventId']", "eventId is always written"),
         ("readers = 'keeps'", "expected delete, keep; did you mean keep?"),
     ],
 )
@@ -468,6 +476,11 @@ def test_a_plan_s_settings_come_back() -> None:
         time_unit="ms",
         timezone="Europe/Berlin",
         compression="zstd",
+        where="alarm",
+        min_severity=4,
+        since="2026-01-01T00:00:00Z",
+        until="2026-01-02T00:00:00Z",
+        drop=("msg", "extra"),
     )
     planned = json.loads(json.dumps(config.planned()))
     assert Config().with_planned(planned) == config
@@ -488,3 +501,50 @@ def test_too_many_partition_columns_are_refused(toml: Callable[..., Settings]) -
     names = "alarm,host,source,macb,suser,domain"
     assert "at most 5 columns" in problem(toml, f"partition_by = '{names}'")
     assert "each once" in problem(toml, "partition_by = 'host,host'")
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("'2026-01-12T10:15:00+02:00'", "2026-01-12T08:15:00Z"),
+        ("'2026-01-12'", "2026-01-12T00:00:00Z"),
+        ("2026-01-12", "2026-01-12T00:00:00Z"),
+        ("2026-01-12T10:15:00.5Z", "2026-01-12T10:15:00.500000Z"),
+        ("0", "1970-01-01T00:00:00Z"),
+        ("'-0.5'", "1969-12-31T23:59:59.500000Z"),
+        ("-99999999999", "-99999999999"),
+    ],
+)
+def test_a_moment_is_shown_as_it_is_meant(
+    toml: Callable[..., Settings], written: str, moment: str
+) -> None:
+    """TOML's own times as well; in UTC, so that two spellings are one setting."""
+    found = toml(f"since = {written}").config.since
+    assert found == moment
+    assert toml(f"since = '{found}'").config.since == moment
+
+
+def test_a_selection_is_set_by_variables_and_flags(toml: Callable[..., Settings]) -> None:
+    env = {"CEFLINE_WHERE": "alarm", "CEFLINE_FIELDS": "msg, host", "CEFLINE_MIN_SEVERITY": "7"}
+    config = toml(env=env, flags={"where": "host = 'a,b'", "until": "5"}).config
+    assert (config.where, config.fields, config.min_severity) == (
+        "host = 'a,b'",
+        ("msg", "host"),
+        7,
+    )
+    assert config.until == "1970-01-01T00:00:05Z"
+
+
+def test_what_is_not_selected_is_in_no_plan() -> None:
+    """So plans, and what is remembered of failures, are what they were before it could be."""
+    new = {"where", "min_severity", "since", "until", "fields", "drop"}
+    assert new & Config().planned().keys() == set()
+    assert Config(where="alarm").planned() == Config().planned() | {"where": "alarm"}
+    assert Config(where="alarm").with_planned(Config().planned()) == Config()
+    assert Config(where="alarm").judgement() != Config().judgement()
+
+
+def test_selections_that_contradict_each_other_are_told(toml: Callable[..., Settings]) -> None:
+    assert "fields and drop are both set" in problem(toml, "fields = 'msg'\ndrop = 'host'")
+    told = problem(toml, "since = '2026-01-02'\nuntil = '2026-01-02T00:00Z'")
+    assert "since (2026-01-02T00:00:00Z) is not before until" in told

@@ -999,3 +999,99 @@ def test_a_bound_of_staging_is_of_what_is_fetched_too(
         monkeypatch.setenv(name, value)
     url = s3.put("a.jsonl", events("a", 2000))
     assert place.run(url, staging_max=20_000).exit_code == 75
+
+
+# What is selected.
+
+EVEN: dict[str, Any] = {"where": "msg not matches '[13579]$'", "part_size": 130}
+
+
+def even(name: str, count: int = 12) -> Counter[str]:
+    return Counter(f"{name}{n}" for n in range(0, count, 2))
+
+
+@pytest.mark.parametrize("later", [{}, {"where": "msg = 'a1'"}, {"drop": ("msg",)}], ids=str)
+def test_a_killed_selection_is_ended_as_it_was_planned(place: Place, later: dict[str, Any]) -> None:
+    """Whatever is selected now: half of one and half of another would lose or double events."""
+    place.write("a.jsonl", events("a", 12))
+    place.killed("-000002.cef", "a.jsonl", **EVEN)
+    report = place.one("a.jsonl", **later)
+    assert report.outcome == "delivered"
+    (note,) = report.notes
+    assert "goes on as it was planned" in note
+    assert "where" in note
+    assert place.events() == even("a")
+    assert (report.tally.filtered, place.manifest(report.delivery)["events_filtered"]) == (6, 6)
+
+
+def test_a_run_with_a_selection_ends_one_without_as_it_was_planned(place: Place) -> None:
+    """A plan that says nothing of a selection has none."""
+    place.write("a.jsonl", events("a"))
+    place.killed("-000001.cef", "a.jsonl", **SMALL)
+    report = place.one("a.jsonl", where="msg = 'a1'", since="2026-01-01", drop=("short",))
+    assert "settings of this run that differ: drop, part_size, since, where" in report.notes[0]
+    assert place.events() == each("a")
+    assert report.tally.filtered == 0
+
+
+def test_a_selection_in_segments_is_each_event_once(place: Place) -> None:
+    """Cuts are by the source's ordinals."""
+    path = place.write("a.jsonl", events("a", 12))
+    place.killed("-000001.cef", "a.jsonl", **EVEN)
+    path.rename(place.root / "away")
+    place.write("b.jsonl", events("b"))
+    assert place.one("b.jsonl").outcome == "delivered"
+    (place.root / "away").rename(path)
+    last = place.one("a.jsonl", **EVEN)
+    assert place.events() == each("b") + even("a")
+    manifest = place.manifest(last.delivery)
+    assert (manifest["segment"], manifest["events_filtered"]) == (2, 6)
+    assert [(entry["first"], entry["last"]) for entry in manifest["parts"]] == [
+        (0, 2),
+        (4, 6),
+        (8, 10),
+    ]
+
+
+def test_a_source_of_which_nothing_is_selected_is_delivered(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With no events, as an empty one; under another name it is known, whatever evidence it is."""
+    for name in ("a.jsonl", "copy.jsonl"):
+        place.write(name, events("a"))
+    report = place.one("a.jsonl", where="msg = 'x'")
+    assert (report.outcome, report.parts) == ("delivered", ())
+    assert (report.tally.read, report.tally.filtered, report.delivered) == (6, 6, 0)
+    assert "a.jsonl has no event that is selected" in caplog.text
+    assert place.listed() == []
+    assert place.one("a.jsonl").outcome == "known"
+    assert place.one("copy.jsonl").outcome == "known"
+
+
+def test_what_was_not_selected_comes_with_a_token(place: Place) -> None:
+    """What is delivered stays so; the rest is another delivery, said on purpose."""
+    place.write("a.jsonl", events("a"))
+    place.one("a.jsonl", where="msg = 'a1'")
+    assert place.one("a.jsonl", where="msg != 'a1'").outcome == "known"
+    place.one("a.jsonl", where="msg != 'a1'", redeliver="rest")
+    assert place.events() == each("a")
+
+
+def test_evidence_of_which_nothing_is_selected_did_not_come(place: Place) -> None:
+    """Another export of it is its first."""
+    place.write("a.jsonl", events("a", evidence_id=1) + events("b", evidence_id=2))
+    report = place.one("a.jsonl", where="evidence_id = 1")
+    assert place.manifest(report.delivery)["evidence"] == [1]
+    place.write("b.jsonl", events("b", evidence_id=2))
+    assert place.one("b.jsonl", known="refuse").outcome == "delivered"
+    assert place.events() == each("a", "b")
+
+
+def test_a_dry_run_counts_what_is_filtered(place: Place) -> None:
+    place.write("a.jsonl", events("a", 12))
+    report = place.run("a.jsonl", dry_run=True, **EVEN)
+    assert report.as_json()["events_filtered"] == 6
+    assert report.as_json()["sources"][0]["events_filtered"] == 6
+    assert "12 events read, 6 would be delivered, 0 rejected, 6 filtered" in [*report.lines()]
+    assert "  6 events filtered: not selected" in [*report.lines()]
+    assert place.listed() == []

@@ -617,6 +617,8 @@ def forged(site: Site, delivery: str, edit: Callable[[list[bytes]], list[bytes]]
     lines = edit(text_of(site.read(part["key"])).splitlines(keepends=True))
     text = b"".join(lines)
     body = compressed(text, manifest["settings"]["compression"])
+    more = len(lines) - part["events"]
+    manifest |= {n: manifest[n] + more for n in ("events_read", "events_delivered")}
     part |= {"events": len(lines), "text_bytes": len(text), "stored_bytes": len(body)}
     part["text_blake3"] = blake3(text).hexdigest()
     part["stored_sha256"] = hashlib.sha256(body).hexdigest()
@@ -944,3 +946,78 @@ def test_a_manifest_that_is_none_is_told(site: Site, command: Callable[..., Resu
     result = command("verify", site.dest)
     assert result.code == 1
     assert "is no object of cefline's" in result.err
+
+
+# What is selected.
+
+SELECTIONS: list[dict[str, Any]] = [
+    {"where": "source = 'REG' or msg contains '='"},
+    {"where": "eventTime is null"},
+    {"min_severity": 4},
+    {"since": "2020-07-19T11:00:00Z", "until": "2020-07-19T12:00:00Z"},
+    {"drop": ("msg", "short", "super_short", "extra")},
+    {"fields": ("msg", "host"), "unknown": "carry", "subseconds": True},
+    {"where": "eventId = 'none'"},
+    {"where": "not type contains 't'", "fields": ("short",), "partition_by": ("host", "day")},
+]
+
+
+@pytest.mark.parametrize("settings", SELECTIONS, ids=str)
+def test_what_is_selected_is_compared_by_the_plan_s_settings(
+    site: Site, settings: dict[str, Any]
+) -> None:
+    """`verify` is not told of them; what is read is delivered, rejected or filtered."""
+    content = {"a.jsonl": b"".join(SAMPLE) + b"{}\n", "odd.jsonl": odd_source()}
+    sources = [site.write(name, text) for name, text in content.items()]
+    reports = site.deliver(*sources, **{"part_size": 1 << 15, **settings})
+    assert [report.tally.read for report in reports] == [301, 10]
+    for report in reports:
+        tally = report.tally
+        assert tally.read == tally.delivered + tally.rejected + tally.filtered
+        assert (tally.filtered > 0) == bool(settings.keys() & {"where", "since", "min_severity"})
+        manifest = site.manifest(report.delivery)
+        assert manifest["events_filtered"] == tally.filtered
+        assert sum(part["events"] for part in manifest["parts"]) == tally.delivered
+    sound(site.verify(), sum(report.tally.delivered for report in reports))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("events_filtered", 1), ("events_read", 1), ("events_rejected", -1), ("events_delivered", 1)],
+)
+def test_what_does_not_add_up_is_told(
+    site: Site, command: Callable[..., Result], name: str, change: int
+) -> None:
+    """Events read are delivered, rejected or filtered; those delivered are in the parts."""
+    (report,) = site.deliver(site.write("a.jsonl", events("a", 9)), where="msg != 'a3'")
+    sound(site.verify(), 8)
+    manifest = site.manifest(report.delivery)
+    site.forge(manifest | {name: manifest[name] + change})
+    found = site.found()
+    assert {one[:2] for one in found} == {(report.delivery, "balance")}
+    assert command("verify", site.dest).code == 1
+
+
+def test_another_number_of_filtered_events_is_told(site: Site) -> None:
+    """Where the sum holds, but not what the settings give."""
+    (report,) = site.deliver(site.write("a.jsonl", events("a", 9) + b"{}\n"), where="msg != 'a3'")
+    manifest = site.manifest(report.delivery)
+    site.forge(manifest | {"events_filtered": 2, "events_rejected": 0})
+    assert [one[1] for one in site.found()] == ["balance"]
+
+
+def test_a_field_that_was_dropped_is_not_in_a_line(site: Site) -> None:
+    """One that is there all the same is told."""
+    delivery = site.one(
+        "a.jsonl", events("a", 5, evidence_id=1, tag="t"), part_size=1 << 20, drop=("tag",)
+    )
+    forged(site, delivery, text_edit(" msg=a2", " tag=t msg=a2"))
+    assert differences(site) == [TAG]
+
+
+def test_a_manifest_of_before_anything_was_filtered_is_right(site: Site) -> None:
+    delivery = site.one("a.jsonl", events("a"))
+    manifest = site.manifest(delivery)
+    del manifest["events_filtered"]
+    site.forge(manifest)
+    sound(site.verify(), 9)

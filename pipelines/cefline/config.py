@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from cefline import __version__, values
 from cefline.errors import ConfigError, DeliveryError
 from cefline.s3 import S3Settings
-from cefline.values import PARSERS
+from cefline.values import PARSERS, micros
 from cefline_schemas.cef import SEVERITY, Device
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class Config:
     subseconds: bool = False
     time_unit: Unit | None = None
     timezone: str | None = None
+    where: str | None = None
+    min_severity: int | None = None
+    since: str | None = None
+    until: str | None = None
+    fields: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
     threads: int | None = None
     memory: Literal["normal", "small"] = "normal"
     staging: str | None = None
@@ -87,6 +93,7 @@ class Config:
         """Return the settings that decide on the text and the keys of parts; JSON's types only."""
         header = {f.name: getattr(self.header, f.name) for f in fields(self.header)}
         plain = {name: getattr(self, name) for name in _PLANNED}
+        plain |= {name: v for name in _ADDED if (v := getattr(self, name)) != _DEFAULTS[name]}
         lists = {n: list(v) if isinstance(v, tuple) else v for n, v in plain.items()}
         return {**lists, "severity": [list(pair) for pair in self.severity], "header": header}
 
@@ -118,7 +125,7 @@ class Config:
 
     def _with_planned(self, settings: Mapping[str, Any]) -> Config:
         plain: dict[str, Any] = {
-            n: tuple(v) if isinstance(v, list) else v for n, v in settings.items()
+            n: tuple(v) if isinstance(v, list) else v for n, v in {**_DEFAULTS, **settings}.items()
         }
         plain["severity"] = tuple((int(a), int(b)) for a, b in settings["severity"])
         plain["header"] = Device(**settings["header"])
@@ -142,6 +149,12 @@ _PLANNED = (
     "timezone",
 )
 
+
+_ADDED = ("where", "min_severity", "since", "until", "fields", "drop")
+"""Planned as well, but said only where they are set: a plan of before they were there is one
+without them, whatever this run's are."""
+
+_DEFAULTS = {f.name: f.default for f in fields(Config) if f.name in _ADDED}
 
 _LIMITS = ("max_rejects", "max_partitions", "max_expansion", "known")
 
@@ -178,7 +191,7 @@ def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) ->
             given[name], origins[name] = PARSERS[name](value), origin
         except (TypeError, ValueError) as err:
             problems.append(f"{origin}: {name} = {_shown(name, value)}: {err}")
-    problems += _contradictions(given)
+    problems += [*_contradictions(given), *_of_selection(given)]
     if problems:
         raise ConfigError(_listed(problems), hint="`cefline config` shows what is in force")
     if "bucket" in given:
@@ -281,6 +294,14 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
         yield "compression_level is set and compression is not gzip"
     if given.get("readers") == "keep" and given.get("assume") == "delivered":
         yield "assume is delivered and readers is keep: then what is not there was never delivered"
+
+
+def _of_selection(given: Mapping[str, Any]) -> Iterator[str]:
+    if given.get("fields") and given.get("drop"):
+        yield "fields and drop are both set: one of them is enough"
+    since, until = given.get("since"), given.get("until")
+    if since is not None and until is not None and micros(since) >= micros(until):
+        yield f"since ({since}) is not before until ({until})"
 
 
 def _listed(problems: list[str]) -> str:

@@ -18,7 +18,10 @@ from cefline.read import SMALL, Batch, Chunk, Limits
 from cefline.read.carry import Carried
 from cefline.records import REJECTS, placed
 from cefline.render import Profile, render
-from cefline_schemas.timeline import with_carried
+from cefline.selection import Selection, select, written
+from cefline.terms import Condition, Term, both
+from cefline.values import micros
+from cefline_schemas.timeline import ALWAYS, BY_NAME, with_carried
 
 _EAGER = 128 << 20
 """Up to so much text of a batch is joined at once. A small input can expand without bounds (one
@@ -39,6 +42,8 @@ class Converter:
     profile: Profile
     partition_by: tuple[str, ...]
     hive: bool = False
+    selection: Selection | None = None
+    """None where all is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Converted:
     """What there is to say of the source."""
     evidence: frozenset[int] = frozenset()
     """Values of `evidence_id`."""
+    filtered: int = 0
+    """Events that are not wanted."""
 
 
 def limits(config: Config) -> Limits:
@@ -80,7 +87,28 @@ def converter(config: Config, carried: Carried = ()) -> Converter:
         Profile(*lines, fields, config.profile),
         config.partition_by,
         hive=config.hive,
+        selection=selected(config) or None,
     )
+
+
+def selected(config: Config) -> Selection:
+    """Return what of a source is wanted, as a config says."""
+    since, until = (None if t is None else micros(t) for t in (config.since, config.until))
+    term = both(
+        _where(config.where),
+        None if since is None else Condition("eventTime", ">=", (since,)),
+        None if until is None else Condition("eventTime", "<", (until,)),
+    )
+    unwritten = set(config.drop) | (BY_NAME.keys() - config.fields if config.fields else set())
+    return Selection(term, config.min_severity, frozenset(unwritten - ALWAYS))
+
+
+def _where(expression: str | None) -> Term | None:
+    if expression is None:
+        return None
+    from cefline.where import parsed  # its parser is for those who need it
+
+    return parsed(expression)
 
 
 def convert(chunk: Chunk, converter: Converter) -> Converted:
@@ -92,13 +120,15 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
     batch = chunk.load()
     unread = (batch.rejects["kind"] == "row").sum()
     conformed = conform(batch, converter.rules)
-    read = len(batch.ordinals) + int(unread)
+    read, filtered = len(batch.ordinals) + int(unread), 0
+    columns = conformed.columns
+    if converter.selection is not None:
+        conformed, filtered = select(conformed, converter.selection, converter.profile)
+        columns = written(conformed.columns, converter.selection, len(conformed.ordinals))
     if conformed.ordinals.is_empty():
-        seen = conformed.seen
-        return Converted(
-            (), read, conformed.rejects, conformed.counts, seen, 0, chunk.done, batch.notes
-        )
-    rendered = render(conformed.columns, converter.profile)
+        said = (conformed.rejects, conformed.counts, conformed.seen)
+        return Converted((), read, *said, 0, chunk.done, batch.notes, filtered=filtered)
+    rendered = render(columns, converter.profile)
     folders = partition(
         conformed.columns, converter.partition_by, len(conformed.ordinals), hive=converter.hive
     ).take(rendered.rows.to_arrow())
@@ -120,6 +150,7 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
         chunk.done,
         batch.notes,
         frozenset(_evidence(conformed)),
+        filtered,
     )
 
 

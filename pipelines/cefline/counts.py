@@ -29,6 +29,8 @@ class Tally:
     """Values of `evidence_id`, some of them at least."""
     notes: list[str] = field(default_factory=list)
     """What there is to say of the source."""
+    filtered: int = 0
+    """Events that are not wanted."""
 
     def rejects_of(self, kind: str, name: str = "") -> int:
         """Return the number of rejects of a kind, of one field or of all."""
@@ -40,6 +42,7 @@ class Tally:
             "read": self.read,
             "delivered": self.delivered,
             "rejected": self.rejected,
+            "filtered": self.filtered,
             "counts": [[*key, n] for key, n in self.counts.items()],
             "reasons": [[*key, n] for key, n in self.reasons.items()],
             "evidence": sorted(self.evidence),
@@ -52,4 +55,5 @@ class Tally:
         counts = Counts({(name, kind): n for name, kind, n in said["counts"]})
         reasons = Counter({(kind, name, why): n for kind, name, why, n in said["reasons"]})
         plain = (said["read"], said["delivered"], said["rejected"])
-        return cls(*plain, counts, reasons, set(said["evidence"]), said["notes"])
+        told = (set(said["evidence"]), said["notes"], said.get("filtered", 0))
+        return cls(*plain, counts, reasons, *told)

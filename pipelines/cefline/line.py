@@ -192,7 +192,7 @@ def _planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]
     if segment.plan is None or segment.plan["settings"] == config.planned():
         return config, ()
     own, made = config.planned(), segment.plan["settings"]
-    differ = sorted(name for name in own if made.get(name) != own[name])
+    differ = sorted(name for name in own.keys() | made if made.get(name) != own.get(name))
     note = f"goes on as it was planned; settings of this run that differ: {', '.join(differ)}"
     return config.with_planned(made), (note,)
 
@@ -283,7 +283,8 @@ def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
         return known(source, work.delivery, run)
     remember_delivery(source, report, done, run)
     if not done.entries:
-        log.warning("%s holds no events", source.url)
+        nothing = "has no event that is selected" if report.tally.filtered else "holds no events"
+        log.warning("%s %s", source.url, nothing)
     parts = (PartReport(p.url, p.events, p.text_bytes, p.stored_bytes) for p in done.published)
     removed = [f"a reader has removed {len(done.removed)} parts already"] if done.removed else []
     notes = (*report.notes, *removed)

@@ -47,7 +47,8 @@ def known(source: Source, delivery: str, run: Run) -> SourceReport:
     url, notes = manifest["source"]["url"], list[str]()
     if url != source.url:
         notes.append(f"the same bytes were delivered as {url}")
-        if not manifest.get("evidence"):
+        nothing = manifest.get("events_filtered") and not manifest["events_delivered"]
+        if not manifest.get("evidence") and not nothing:  # else no event of it came at all
             same = f"{source.url} has the same bytes as {url}, which was delivered"
             message = f"{same}, and no event says of which evidence it is"
             hint = "--evidence-id delivers it as another evidence, --redeliver TOKEN once more"

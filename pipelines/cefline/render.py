@@ -175,7 +175,7 @@ def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame
 
 
 def _header(named: pl.Series, columns: Columns, profile: Profile) -> Fragment:
-    severity = as_text(_severity(columns, profile, len(named)).cast(pl.String))
+    severity = as_text(severities(columns, profile, len(named)).cast(pl.String))
     start, fixed = _start(profile.device)
     if profile.name == "cado":
         return Fragment("", _concat(f"{start}{fixed}|", as_text(named), "|", severity, "|"))
@@ -191,7 +191,8 @@ def _start(device: cef.Device) -> tuple[str, str]:
     return "|".join(["CEF:0", *start, ""]), fixed
 
 
-def _severity(columns: Columns, profile: Profile, height: int) -> pl.Series:
+def severities(columns: Columns, profile: Profile, height: int) -> pl.Series:
+    """Return the header's severity of each event (Int64)."""
     present = {n: as_series(columns[n]) for n in ("alarm", "alarm_severity") if n in columns}
     frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True), **present})
     alarm = pl.col("alarm") if "alarm" in present else pl.lit(None, pl.Boolean)

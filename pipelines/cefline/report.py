@@ -98,6 +98,11 @@ class Report:
         """Return the rows rejected."""
         return sum(source.tally.rejected for source in self.sources)
 
+    @property
+    def filtered(self) -> int:
+        """Return the events that were not wanted."""
+        return sum(source.tally.filtered for source in self.sources)
+
     def as_json(self) -> dict[str, Any]:
         """Return the report in JSON's types."""
         return {
@@ -107,6 +112,7 @@ class Report:
             "events_rejected": self.rejected,
             "parts": [asdict(part) for part in self.parts],
             "seconds": round(self.seconds, 3),
+            "events_filtered": self.filtered,
             "dry_run": self.dry_run,
             "exit_code": self.exit_code,
         }
@@ -122,7 +128,8 @@ class Report:
         delivered = f"{self.delivered:,} delivered"
         if self.dry_run:
             delivered = f"{sum(part.events for part in self.parts):,} would be delivered"
-        yield f"{self.read:,} events read, {delivered}, {self.rejected:,} rejected"
+        filtered = f", {self.filtered:,} filtered" if self.filtered else ""
+        yield f"{self.read:,} events read, {delivered}, {self.rejected:,} rejected{filtered}"
         sizes = f"{size_text(text)} of CEF text, {size_text(stored)} stored"
         yield f"{len(self.parts):,} parts, {sizes}, in {self.seconds:.1f} s"
 
@@ -134,6 +141,7 @@ def counted(source: SourceReport) -> dict[str, Any]:
         "events_read": tally.read,
         "events_delivered": source.delivered,
         "events_rejected": tally.rejected,
+        "events_filtered": tally.filtered,
         "counts": _counts(tally.counts),
         "rejects": _reasons(tally),
         "reject_objects": list(source.reject_objects),
@@ -174,6 +182,8 @@ def _source_lines(source: SourceReport) -> Iterator[str]:
     yield f"{source.url}: {source.said}"
     if source.outcome in {"delivered", "converted"} and not source.tally.read:
         yield "  it holds no events"
+    if source.tally.filtered:
+        yield f"  {source.tally.filtered:,} events filtered: not selected"
     yield from (f"  {printable(note)}" for note in (*source.notes, *source.tally.notes))
     if source.unknown:
         yield f"  columns that no field takes: {', '.join(source.unknown)}"

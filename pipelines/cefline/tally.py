@@ -1,4 +1,4 @@
-"""Counting what was read, delivered and rejected of a source, as its batches come by."""
+"""Counting what was read, delivered, rejected and filtered of a source, as its batches come by."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -60,8 +60,9 @@ def tallied(
             yield one
     if not times.is_enough(seen):
         times.check_unit(seen)
-    if tally.read != tally.delivered + tally.rejected:
-        message = f"{tally.read} events read, but {tally.delivered} and {tally.rejected}"
+    if tally.read != tally.delivered + tally.rejected + tally.filtered:
+        told = f"{tally.delivered} and {tally.rejected} and {tally.filtered}"
+        message = f"{tally.read} events read, but {told} delivered, rejected and filtered"
         raise AssertionError(message)
 
 
@@ -130,6 +131,7 @@ def _stop_early(tally: Tally) -> None:
 
 def _count(batch: Converted, tally: Tally) -> None:
     tally.read += batch.read
+    tally.filtered += batch.filtered
     tally.counts += batch.counts
     tally.notes += batch.notes
     if len(tally.evidence) < MAX_EVIDENCE:

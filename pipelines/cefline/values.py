@@ -3,15 +3,18 @@
 Each function raises ValueError with what was expected.
 """
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import fields
+from decimal import Decimal
 from difflib import get_close_matches
+from math import floor
 from typing import NamedTuple
 
 from cefline_schemas.cef import Device
 from cefline_schemas.dictionary import PROFILES
-from cefline_schemas.timeline import BY_NAME
+from cefline_schemas.timeline import ALWAYS, BEYOND_SECONDS, BY_NAME
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _HOUR = 3600
@@ -19,6 +22,7 @@ _DAY = 86_400
 _LARGEST = 4 << 30  # S3 takes 5 GiB in one PUT, and a header and a tail come on top
 _MOST_PARTITIONS = 5  # leaves 256 bytes of the 1,024 of a key to the prefix
 _WORST = 10
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class MaxRejects(NamedTuple):
@@ -122,6 +126,65 @@ def timezone(given: object) -> str:
     return str(given)
 
 
+def where(given: object) -> str:
+    """Return an expression that says which events are wanted."""
+    from cefline.where import parsed  # its parser is for those who need it
+
+    expression = text(given)
+    parsed(expression)
+    return expression
+
+
+def micros(given: str) -> int:
+    """Return a moment, ISO 8601 (UTC where it has no zone) or epoch seconds, as microseconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = given.strip()
+    if re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]+)?", text):
+        if abs(Decimal(text)) > BEYOND_SECONDS:
+            message = f"{text} is too great for seconds"
+            raise ValueError(message)
+        return floor(Decimal(text) * 1_000_000)
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        message = "expected a time such as 2026-01-12T10:15:00Z, 2026-01-12 or epoch seconds"
+        raise ValueError(message) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def moment(given: object) -> str:
+    """Return a moment as ISO 8601 in UTC; beyond the calendar as epoch seconds."""
+    since = micros("" if isinstance(given, bool) else str(given))
+    try:
+        found = _EPOCH + dt.timedelta(microseconds=since)
+    except OverflowError:
+        return str(Decimal(since) / 1_000_000)
+    return found.isoformat().replace("+00:00", "Z")
+
+
+def field_names(given: object) -> tuple[str, ...]:
+    """Return names of fields, each once."""
+    found = tuple(dict.fromkeys(names(given)))
+    for name in found:
+        if name not in BY_NAME:
+            raise ValueError(f"{name} is no field{_nearest(name, list(BY_NAME))}")
+    return found
+
+
+def droppable(given: object) -> tuple[str, ...]:
+    """Return names of fields that need not be written."""
+    found = field_names(given)
+    for name in found:
+        if name in ALWAYS:
+            raise ValueError(f"{name} is always written: {', '.join(sorted(ALWAYS))} are")
+    return found
+
+
 def severity(given: object) -> tuple[tuple[int, int], ...]:
     """Return a table of severities: `alarm_severity` up to, and CEF's severity, 0 to 10."""
     expected = _expected("a table, alarm_severity up to = severity from 0 to 10, such as 1 = 10")
@@ -212,6 +275,12 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "subseconds": truth,
     "time_unit": choice("s", "ms", "us", "ns"),
     "timezone": timezone,
+    "where": where,
+    "min_severity": count(0, _WORST),
+    "since": moment,
+    "until": moment,
+    "fields": field_names,
+    "drop": droppable,
     "threads": count(1, 256),
     "memory": choice("normal", "small"),
     "staging": text,

@@ -175,6 +175,10 @@ def with_carried(carried: tuple[Field, ...]) -> tuple[Field, ...]:
 
 BY_NAME = {field.name: field for field in FIELDS}
 
+ALWAYS = frozenset({"alarm", "alarm_severity", "evidence_id", "eventTime", "type", "eventId"})
+"""Fields that are always written: what identifies, dates and rates an event. `type` is what the
+header's Name says."""
+
 CANONICAL = {alias: field.name for field in FIELDS for alias in field.names}
 """Input name to canonical name."""
 

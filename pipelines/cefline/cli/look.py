@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cefline.cli.options import SETTINGS, at_dest, settings, with_settings
+from cefline.cli.options import SELECTION, SETTINGS, at_dest, settings, with_settings
 from cefline.cli.output import progress, say, write
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source")
 @click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True)
-@with_settings(["profile", "time_unit", "timezone"])
+@with_settings(["profile", "time_unit", "timezone", *SELECTION])
 @click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
 def preview(source: str, count: int, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
     """Print the CEF lines of the first events of SOURCE; write nothing."""

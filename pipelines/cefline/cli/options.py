@@ -35,6 +35,12 @@ SETTINGS = {
     "max_partitions": "A source with more partitions fails.  [default: 200]",
     "time_unit": "Unit of numbers in eventTime: s, ms, us or ns.  [default: s, if they can be]",
     "timezone": "Zone of times in text that have none, such as UTC.",
+    "where": "Events that are wanted, such as \"source = 'REG' and not alarm\".  [default: all]",
+    "min_severity": "Severity of the header, 0 to 10, that events have at least.",
+    "since": "Events from this time on: ISO 8601 (UTC where it says no zone), or epoch seconds.",
+    "until": "Events before this time; since and until leave out events without one.",
+    "fields": "Fields that are written, separated by commas.  [default: all]",
+    "drop": "Fields that are not written, separated by commas.",
     "unknown": "Columns that no field takes: drop, carry or fail.  [default: drop]",
     "lists": "Form of lists and objects: python, as in the standard, or json.  [default: python]",
     "staging": "Where sources are converted.  [default: a private folder in /var/tmp]",
@@ -51,6 +57,9 @@ SETTINGS = {
     "threads": "How many cores to use.  [default: all]",
     "memory": "small: smaller batches, slower, for little machines.  [default: normal]",
 }
+
+SELECTION = ["where", "min_severity", "since", "until", "fields", "drop"]
+"""What `preview` takes as well."""
 
 
 def with_settings(names: list[str]) -> Callable[[Any], Any]:

@@ -22,6 +22,7 @@ from cefline.partition import partition
 from cefline.read import Chunk, open_source
 from cefline.records import Columns, apply, as_series
 from cefline.render import TEXT, Profile, render
+from cefline.selection import select, written
 from cefline.sources import Local
 from cefline.verify.findings import Finding, Verified
 from cefline_schemas.dictionary import Spelling
@@ -39,13 +40,15 @@ class _Rows(NamedTuple):
     folders: pl.Series
     lines: pl.Series
     """As this version writes them."""
+    filtered: int
+    """Events of the batch that were not wanted."""
 
     def of(self, folder: str) -> Self:
         """Return those of a partition."""
         here = self.folders == folder
         columns = {name: c.filter(here.to_arrow()) for name, c in self.columns.items()}
-        rest = (column.filter(here) for column in self[1:])
-        return type(self)(columns, *rest)
+        ordinals, folders, lines = (column.filter(here) for column in self[1:4])
+        return self._replace(columns=columns, ordinals=ordinals, folders=folders, lines=lines)
 
 
 def compare(
@@ -63,10 +66,11 @@ def compare(
     opened = open_source(local.path, local.source.url, limits(config))
     made = converter(config, opened.carried)
     delivered = {name: _lines(parts, dest) for name, parts in _by_partition(manifest).items()}
-    found.compared = 0
+    found.compared = filtered = 0
     same = manifest["text_format"] == TEXT_FORMAT[config.profile] and manifest["segment"] == 1
     for chunk in opened.chunks:
         rows = _rows(chunk, made)
+        filtered += rows.filtered
         for name in rows.folders.unique(maintain_order=True):
             here, place = rows.of(name), f"partition {name or '(all)'}"
             lines = list(islice(delivered.get(name, iter(())), len(here.ordinals)))
@@ -81,21 +85,29 @@ def compare(
         if next(rest, None) is not None:
             what = "events are in it that the source does not have"
             found.findings.append(Finding("different", f"partition {name or '(all)'}", what))
+    told = manifest.get("events_filtered", 0)
+    if filtered != told:
+        what = f"{filtered} of its events are not selected, and {told} were filtered"
+        found.findings.append(Finding("balance", local.source.url, what))
 
 
 def _rows(chunk: Chunk, made: Converter) -> _Rows:
     conformed = conform(chunk.load(), made.rules)
+    filtered, columns = 0, conformed.columns
+    if made.selection is not None:
+        conformed, filtered = select(conformed, made.selection, made.profile)
+        columns = written(conformed.columns, made.selection, len(conformed.ordinals))
     height = len(conformed.ordinals)
     none = pl.Series(dtype=pl.String)
     if not height:
-        return _Rows({}, conformed.ordinals, none, none)
-    rendered = render(conformed.columns, made.profile)
-    written = rendered.rows  # all but the lines that are too long
+        return _Rows({}, conformed.ordinals, none, none, filtered)
+    rendered = render(columns, made.profile)
+    kept = rendered.rows  # all but the lines that are too long
     lines = pl.concat([none, *(pl.Series(text) for _, text in rendered.slices())])
     folders = partition(conformed.columns, made.partition_by, height, hive=made.hive)
-    columns = {n: c.take(written.to_arrow()) for n, c in conformed.columns.items()}
-    ordinals = conformed.ordinals.gather(written)
-    return _Rows(columns, ordinals, as_series(folders).gather(written), lines)
+    columns = {n: c.take(kept.to_arrow()) for n, c in columns.items()}
+    ordinals = conformed.ordinals.gather(kept)
+    return _Rows(columns, ordinals, as_series(folders).gather(kept), lines, filtered)
 
 
 def _by_partition(manifest: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:

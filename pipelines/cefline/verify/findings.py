@@ -7,13 +7,23 @@ from typing import Any, Literal
 from cefline.shown import printable
 
 Verdict = Literal[
-    "missing", "removed", "truncated", "changed", "swapped", "extra", "source", "different", "order"
+    "missing",
+    "removed",
+    "truncated",
+    "changed",
+    "swapped",
+    "extra",
+    "source",
+    "different",
+    "order",
+    "balance",
 ]
 """What is wrong with an object: `missing` it should be there; `removed` it was let go before the
 date that the user gave, which is no fault; `truncated` its text or its gzip trailer is cut off;
 `changed` bytes differ; `swapped` it holds another part; `extra` no delivery knows it; `source` the
 source is no longer what was delivered; `different` an event's field is not what the source says;
-`order` its key does not follow the key before."""
+`order` its key does not follow the key before; `balance` events read are not all delivered,
+rejected or filtered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,20 @@ def _order(parts: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             yield Finding("order", part["key"], f"it does not follow {before['key']}")
 
 
+def balance(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what does not add up; of an abandoned delivery nothing was counted."""
+    if "events_read" not in manifest:
+        return
+    read, delivered, rejected = (manifest[f"events_{n}"] for n in ("read", "delivered", "rejected"))
+    filtered = manifest.get("events_filtered", 0)  # of before anything could be
+    told = f"{delivered} delivered, {rejected} rejected, {filtered} filtered"
+    if read != delivered + rejected + filtered:
+        yield Finding("balance", manifest["source"]["url"], f"{read} events read, but {told}")
+    events = sum(part["events"] for part in manifest["parts"])
+    if events != delivered:
+        yield Finding("balance", manifest["source"]["url"], f"{events} events in parts, but {told}")
+
+
 def _missing(part: Mapping[str, Any], removed_before: str) -> Finding:
     stamp = part["key"].partition("/")[2][:16]
     if stamp < removed_before or not part["stored_sha256"]:

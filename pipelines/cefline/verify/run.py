@@ -15,7 +15,7 @@ from cefline.places import stores
 from cefline.sources import fetch, find
 from cefline.verify.events import compare
 from cefline.verify.findings import Finding, Verified
-from cefline.verify.parts import check_parts
+from cefline.verify.parts import balance, check_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +76,9 @@ def _one(
 ) -> Verified:
     config, source, removed_before = asked
     found = check_parts(manifest, dest, *there, removed_before)
-    if found.findings or manifest.get("abandoned"):
+    whole = not found.findings
+    found.findings += balance(manifest)
+    if not whole or manifest.get("abandoned"):
         return found  # what is not there, or not whole, can't be compared
     url = source or manifest["source"]["url"]
     try:
