@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from cefline import times
 from cefline.config import Config
 from cefline.conform import Conformed, Rules, conform
-from cefline.counts import Counts
+from cefline.counts import Counts, Sizes
 from cefline.pack import Slice
 from cefline.partition import partition
 from cefline.read import SMALL, Batch, Chunk, Limits
@@ -44,6 +44,8 @@ class Converter:
     hive: bool = False
     selection: Selection | None = None
     """None where all is wanted."""
+    measured: bool = False
+    """Whether the bytes of each field are summed up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Converted:
     """Values of `evidence_id`."""
     filtered: int = 0
     """Events that are not wanted."""
+    sizes: Sizes = field(default_factory=Sizes)
 
 
 def limits(config: Config) -> Limits:
@@ -78,7 +81,7 @@ def limits(config: Config) -> Limits:
     )
 
 
-def converter(config: Config, carried: Carried = ()) -> Converter:
+def converter(config: Config, carried: Carried = (), *, measured: bool = False) -> Converter:
     """Return what turns batches into lines as a config says, with the fields that are carried."""
     fields = with_carried(tuple(row for _, row in carried))
     lines = (config.header, config.severity, config.subseconds, config.max_event)
@@ -88,6 +91,7 @@ def converter(config: Config, carried: Carried = ()) -> Converter:
         config.partition_by,
         hive=config.hive,
         selection=selected(config) or None,
+        measured=measured,
     )
 
 
@@ -151,6 +155,7 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
         batch.notes,
         frozenset(_evidence(conformed)),
         filtered,
+        rendered.sizes() if converter.measured else Sizes(),
     )
 
 

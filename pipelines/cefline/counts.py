@@ -13,6 +13,12 @@ REPLACED = "replaced_characters"
 PRESENT = "present"
 """Counts values that were there, readable or not, of the fields that not every value fits."""
 
+Sizes = Counter[str]
+"""Bytes of text by field."""
+
+HEADER = "(header)"
+"""Where the bytes of lines are counted that are no field's: none can be named so."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -31,6 +37,8 @@ class Tally:
     """What there is to say of the source."""
     filtered: int = 0
     """Events that are not wanted."""
+    sizes: Sizes = field(default_factory=Sizes)
+    """What each field adds to the text, where that is asked."""
 
     def rejects_of(self, kind: str, name: str = "") -> int:
         """Return the number of rejects of a kind, of one field or of all."""
@@ -43,6 +51,7 @@ class Tally:
             "delivered": self.delivered,
             "rejected": self.rejected,
             "filtered": self.filtered,
+            "sizes": dict(self.sizes),
             "counts": [[*key, n] for key, n in self.counts.items()],
             "reasons": [[*key, n] for key, n in self.reasons.items()],
             "evidence": sorted(self.evidence),
@@ -55,5 +64,6 @@ class Tally:
         counts = Counts({(name, kind): n for name, kind, n in said["counts"]})
         reasons = Counter({(kind, name, why): n for kind, name, why, n in said["reasons"]})
         plain = (said["read"], said["delivered"], said["rejected"])
-        told = (set(said["evidence"]), said["notes"], said.get("filtered", 0))
-        return cls(*plain, counts, reasons, *told)
+        evidence, filtered = set(said["evidence"]), said.get("filtered", 0)
+        sizes = Sizes(said.get("sizes", {}))
+        return cls(*plain, counts, reasons, evidence, said["notes"], filtered, sizes)

@@ -201,6 +201,7 @@ def _staged(work: _Work, run: Run) -> _Ready:
     """Convert a source, or take what an earlier run has converted in the same way."""
     skip, planned = work.segment.skip, work.config.planned()
     depends = [work.local.sha256, planned, TEXT_FORMAT[work.config.profile], __version__, skip]
+    depends += ["measured"] if run.dry_run else []
     basis = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
     found = staging.saved(work.folder, basis)
     if found is not None:
@@ -220,7 +221,8 @@ def _converted(work: _Work, run: Run) -> _Ready:
     config, source, tally = work.config, work.local.source, Tally()
     opened = open_source(work.local.path, source.url, limits(config))
 
-    converted = partial(convert, converter=converter(config, opened.carried))  # conform, render
+    own = converter(config, opened.carried, measured=run.dry_run)
+    converted = partial(convert, converter=own)  # conform, render
     batches = in_order(run.pool, converted, opened.chunks, run.threads)
     spill = partial(rejects.spill, path=work.folder / _REJECTS, source=source.url)
     most = max(source.size * config.max_expansion, EXPANSION_FREE)

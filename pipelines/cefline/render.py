@@ -5,7 +5,7 @@ distinct value where a column is dictionary-encoded. The last join's buffer is t
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cefline.counts import REPLACED, Counts
+from cefline.counts import HEADER, REPLACED, Counts, Sizes
 from cefline.escape import Escaped, escape, escape_constant
 from cefline.homes import MICROSECONDS, Pair, pairs, prefix
 from cefline.name import name
@@ -85,6 +85,19 @@ class Rendered:
     """The row of each line in the batch (UInt32): all but the rejected ones."""
     rejects: pl.DataFrame
     counts: Counts
+    fields: tuple[str, ...] = ()
+    """The field of each pair."""
+
+    def sizes(self) -> Sizes:
+        """Return the bytes that each field adds to the lines: space, key and value.
+
+        What is left, header and end of line, is the header's.
+        """
+        sizes = Sizes()
+        for own, pair in zip(self.fields, self.fragments[1:], strict=True):
+            sizes[own] += pc.sum(_length(pair)).as_py() or 0
+        sizes[HEADER] = int(self.lengths.sum()) - sizes.total()
+        return sizes
 
     def slices(self) -> Iterator[tuple[int, pa.LargeStringArray]]:
         """Yield the index of the first line and the lines, each with the LF that ends it."""
@@ -102,15 +115,17 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     named = name(columns, height)
     header = _header(named.text, columns, profile)
     columns = {**columns, "type": named.repeated}
-    written, rejected, counts = [], [no_rejects()], Counts()
+    written, fields, rejected, counts = [], list[str](), [no_rejects()], Counts()
     for (row, _, column, again), (fragment, said) in _written(columns, profile):
         written.append(fragment)
+        fields.append(row.name)
         if said.replaced is not None and not again:
             rejected.append(_replaced(column, row, said.replaced))
             counts[row.name, REPLACED] += int(said.replaced.sum())
         if said.bidi is not None and not again:
             counts[row.name, "bidi"] += int(said.bidi.sum())
-    return _bounded([header, *written], pl.concat(rejected), counts, profile.max_event)
+    whole = _bounded([header, *written], pl.concat(rejected), counts, profile.max_event)
+    return replace(whole, fields=tuple(fields))
 
 
 def _keys(profile: Profile) -> Iterator[Field]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from cefline.counts import PRESENT, REPLACED, Tally
+from cefline.counts import PRESENT, REPLACED, Sizes, Tally
 from cefline.errors import CeflineError, worst
 from cefline.shown import printable
 from cefline.values import size_text
@@ -103,6 +103,11 @@ class Report:
         """Return the events that were not wanted."""
         return sum(source.tally.filtered for source in self.sources)
 
+    @property
+    def sizes(self) -> Sizes:
+        """Return the bytes that each field adds to the text; of a dry run."""
+        return sum((source.tally.sizes for source in self.sources), Sizes())
+
     def as_json(self) -> dict[str, Any]:
         """Return the report in JSON's types."""
         return {
@@ -115,6 +120,7 @@ class Report:
             "events_filtered": self.filtered,
             "dry_run": self.dry_run,
             "exit_code": self.exit_code,
+            **({"text_by_field": _shares(self.sizes)} if self.dry_run else {}),
         }
 
     def lines(self) -> Iterator[str]:
@@ -132,6 +138,10 @@ class Report:
         yield f"{self.read:,} events read, {delivered}, {self.rejected:,} rejected{filtered}"
         sizes = f"{size_text(text)} of CEF text, {size_text(stored)} stored"
         yield f"{len(self.parts):,} parts, {sizes}, in {self.seconds:.1f} s"
+        if shares := _shares(self.sizes):
+            yield "text by field:"
+        for row in shares:
+            yield f"  {size_text(row['bytes']):>10} {row['share']:7.1%}  {row['field']}"
 
 
 def counted(source: SourceReport) -> dict[str, Any]:
@@ -158,6 +168,13 @@ def _counts(counts: Counts) -> dict[str, dict[str, int]]:
         if kind != PRESENT and count:
             nested.setdefault(name, {})[kind] = count
     return nested
+
+
+def _shares(sizes: Sizes) -> list[dict[str, Any]]:
+    """Return the bytes of each field and their share, the most first."""
+    listed = sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0]))
+    whole = sizes.total()
+    return [{"field": n, "bytes": size, "share": round(size / whole, 6)} for n, size in listed]
 
 
 def _reasons(tally: Tally) -> list[dict[str, Any]]:

@@ -132,6 +132,7 @@ def _stop_early(tally: Tally) -> None:
 def _count(batch: Converted, tally: Tally) -> None:
     tally.read += batch.read
     tally.filtered += batch.filtered
+    tally.sizes += batch.sizes
     tally.counts += batch.counts
     tally.notes += batch.notes
     if len(tally.evidence) < MAX_EVIDENCE:
