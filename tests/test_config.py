@@ -481,6 +481,7 @@ def test_a_plan_s_settings_come_back() -> None:
         since="2026-01-01T00:00:00Z",
         until="2026-01-02T00:00:00Z",
         drop=("msg", "extra"),
+        stamp=True,
     )
     planned = json.loads(json.dumps(config.planned()))
     assert Config().with_planned(planned) == config
@@ -537,7 +538,7 @@ def test_a_selection_is_set_by_variables_and_flags(toml: Callable[..., Settings]
 
 def test_what_is_not_selected_is_in_no_plan() -> None:
     """So plans, and what is remembered of failures, are what they were before it could be."""
-    new = {"where", "min_severity", "since", "until", "fields", "drop"}
+    new = {"where", "min_severity", "since", "until", "fields", "drop", "stamp"}
     assert new & Config().planned().keys() == set()
     assert Config(where="alarm").planned() == Config().planned() | {"where": "alarm"}
     assert Config(where="alarm").with_planned(Config().planned()) == Config()

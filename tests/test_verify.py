@@ -1021,3 +1021,34 @@ def test_a_manifest_of_before_anything_was_filtered_is_right(site: Site) -> None
     del manifest["events_filtered"]
     site.forge(manifest)
     sound(site.verify(), 9)
+
+
+# Stamps.
+
+
+def test_stamped_lines_are_compared(either: Site) -> None:
+    """Of each delivery with its own."""
+    either.one("a.jsonl", events("a"), stamp=True)
+    either.one("b.jsonl", events("b"))
+    either.one("odd.jsonl", odd_source(), stamp=True, unknown="carry", where="type is not null")
+    sound(either.verify(), 18 + 5)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "old", "new"),
+    [
+        (True, "CadoResponseDelivery=", "CadoResponseDelivery=0"),
+        (True, "CadoResponseDelivery=", "cadoResponseDelivery="),
+        (False, " msg=a2", " msg=a2 CadoResponseDelivery=x"),
+    ],
+    ids=["other", "none", "forged"],
+)
+def test_a_stamp_that_is_not_the_delivery_s_is_told(
+    site: Site, old: str, new: str, *, stamp: bool
+) -> None:
+    content = events("a", 5, evidence_id=1)
+    delivery = site.one("a.jsonl", content, part_size=1 << 20, stamp=stamp)
+    forged(site, delivery, text_edit(old, new))
+    found = differences(site)
+    assert found[0] == "event 3: CadoResponseDelivery does not say the delivery"
+    assert len(found) == 1 + new.startswith("cado")

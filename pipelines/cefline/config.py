@@ -63,6 +63,7 @@ class Config:
     until: str | None = None
     fields: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    stamp: bool = False
     threads: int | None = None
     memory: Literal["normal", "small"] = "normal"
     staging: str | None = None
@@ -150,7 +151,7 @@ _PLANNED = (
 )
 
 
-_ADDED = ("where", "min_severity", "since", "until", "fields", "drop")
+_ADDED = ("where", "min_severity", "since", "until", "fields", "drop", "stamp")
 """Planned as well, but said only where they are set: a plan of before they were there is one
 without them, whatever this run's are."""
 

@@ -81,13 +81,23 @@ def limits(config: Config) -> Limits:
     )
 
 
-def converter(config: Config, carried: Carried = (), *, measured: bool = False) -> Converter:
-    """Return what turns batches into lines as a config says, with the fields that are carried."""
+def converter(
+    config: Config, carried: Carried = (), delivery: str = "", *, measured: bool = False
+) -> Converter:
+    """Return what turns batches into lines as a config says.
+
+    Args:
+        config: all settings.
+        carried: fields that unknown columns become.
+        delivery: what lines are stamped with, where they are.
+        measured: whether the bytes of each field are summed up.
+    """
     fields = with_carried(tuple(row for _, row in carried))
+    stamp = delivery if config.stamp else ""
     lines = (config.header, config.severity, config.subseconds, config.max_event)
     return Converter(
         Rules(config.time_unit, config.timezone, config.lists, fields, config.evidence_id),
-        Profile(*lines, fields, config.profile),
+        Profile(*lines, fields, config.profile, stamp),
         config.partition_by,
         hive=config.hive,
         selection=selected(config) or None,

@@ -221,7 +221,7 @@ def _converted(work: _Work, run: Run) -> _Ready:
     config, source, tally = work.config, work.local.source, Tally()
     opened = open_source(work.local.path, source.url, limits(config))
 
-    own = converter(config, opened.carried, measured=run.dry_run)
+    own = converter(config, opened.carried, work.delivery, measured=run.dry_run)
     converted = partial(convert, converter=own)  # conform, render
     batches = in_order(run.pool, converted, opened.chunks, run.threads)
     spill = partial(rejects.spill, path=work.folder / _REJECTS, source=source.url)

@@ -13,6 +13,7 @@ import polars as pl
 from cefline import s3, times
 from cefline.conform import conform
 from cefline.convert import convert, converter, limits
+from cefline.deliver import plans
 from cefline.deliver.rejects import kept
 from cefline.errors import CeflineError
 from cefline.name import name as names
@@ -67,8 +68,9 @@ def _previewed(
 ) -> Iterator[pa.LargeStringArray]:
     local = fetch(source, folder, connect)
     opened = open_source(local.path, source.url, limits(config))
+    delivery = plans.delivery_id(local.sha256, config.evidence_id, config.redeliver)
     for chunk in opened.chunks:
-        converted = convert(chunk, converter(config, opened.carried))
+        converted = convert(chunk, converter(config, opened.carried, delivery))
         times.check_unit(converted.seen)
         if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
             log.warning("%s: %d rows can't be read and are left out", source.url, rejected)

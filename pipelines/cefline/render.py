@@ -62,6 +62,8 @@ class Profile:
     fields: tuple[Field, ...] = FIELDS
     name: ProfileName = "cado"
     """Which keys fields become."""
+    stamp: str = ""
+    """The delivery, which each line says before all fields; nothing where it is empty."""
 
 
 class Fragment(NamedTuple):
@@ -116,6 +118,9 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     header = _header(named.text, columns, profile)
     columns = {**columns, "type": named.repeated}
     written, fields, rejected, counts = [], list[str](), [no_rejects()], Counts()
+    if profile.stamp:
+        written.append(_stamp(profile.stamp, height))
+        fields.append(cef.STAMP)
     for (row, _, column, again), (fragment, said) in _written(columns, profile):
         written.append(fragment)
         fields.append(row.name)
@@ -180,6 +185,14 @@ def _fragment(pair: Pair, said: Escaped) -> tuple[Fragment, Escaped]:
     whole = _concat(before, text) if before else text
     spread = pa.DictionaryArray.from_arrays(pair.column.indices, whole)
     return Fragment("", spread), said.spread(pl.Series(pair.column.indices))
+
+
+def _stamp(stamp: str, height: int) -> Fragment:
+    pair = f" {cef.STAMP}={escape_constant(stamp, cef.EXTENSION_ESCAPES)}"
+    indices = pa.repeat(pa.scalar(0, pa.int32()), height)
+    return Fragment(
+        "", pa.DictionaryArray.from_arrays(indices, pa.array([pair], pa.large_string()))
+    )
 
 
 def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame:

@@ -281,6 +281,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "until": moment,
     "fields": field_names,
     "drop": droppable,
+    "stamp": truth,
     "threads": count(1, 256),
     "memory": choice("normal", "small"),
     "staging": text,

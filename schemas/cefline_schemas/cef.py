@@ -56,3 +56,7 @@ SEVERITY_ABOVE = 1
 SEVERITY_ALARM = 10
 SEVERITY_NONE = 1
 """Severity of an event without a readable `alarm_severity`: with `alarm=True`, and otherwise."""
+
+STAMP = "CadoResponseDelivery"
+"""Key of the delivery that a line came in, where lines are stamped. A custom key, in the form that
+the CEF Implementation Standard gives for these: one alphanumeric word, vendor and product first."""

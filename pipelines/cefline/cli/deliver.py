@@ -26,6 +26,7 @@ _ASSUME = "What became of a part that may have been put out and removed by a rea
 @with_settings(list(SETTINGS))
 @click.option("--hive", is_flag=True, help="Name folders dt=... and evidence_id=... .")
 @click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
+@click.option("--stamp", is_flag=True, help="Say the delivery in each line.")
 @click.option("--accept-truncated", is_flag=True, help="Keep what is whole of cut-off sources.")
 @click.option("--retry-failed", is_flag=True, help="Try sources that failed before.")
 @click.option("--adopt", is_flag=True, help="Take over a destination that has parts, or its state.")

@@ -8,6 +8,7 @@ from cefline.errors import SourceError
 from cefline.homes import MICROSECONDS
 from cefline.parse import HEADER
 from cefline.shown import printable
+from cefline_schemas.cef import STAMP
 from cefline_schemas.dictionary import Home, Key, Place, own
 from cefline_schemas.timeline import FIELDS, Field
 
@@ -23,9 +24,10 @@ MAX_CARRIED = 500
 _SHOWN = 20
 _NO_KEY = re.compile(r"[^A-Za-z0-9_]")
 _TAKEN = {key.casefold() for f in FIELDS for key in (*f.names, f.cado.name)}
-_TAKEN |= {"eventtimemicros", *HEADER}  # `parse` gives the header's columns these names
+_TAKEN |= {"eventtimemicros", STAMP.casefold()}
+_TAKEN |= {*HEADER}  # `parse` gives the header's columns these names
 _OWN = {home.key.name.casefold() for f in (*FIELDS, MICROSECONDS) for home in f.homes("dictionary")}
-_OWN |= {own("").name.casefold()}
+_OWN |= {own("").name.casefold(), STAMP.casefold()}
 
 
 def carried(url: str, unknown: Iterable[str], what: Unknown) -> Carried:

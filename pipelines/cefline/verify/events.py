@@ -25,6 +25,7 @@ from cefline.render import TEXT, Profile, render
 from cefline.selection import select, written
 from cefline.sources import Local
 from cefline.verify.findings import Finding, Verified
+from cefline_schemas.cef import STAMP
 from cefline_schemas.dictionary import Spelling
 from cefline_schemas.timeline import Field, Type
 
@@ -64,7 +65,7 @@ def compare(
         found: what is known of it.
     """
     opened = open_source(local.path, local.source.url, limits(config))
-    made = converter(config, opened.carried)
+    made = converter(config, opened.carried, manifest["delivery"])
     delivered = {name: _lines(parts, dest) for name, parts in _by_partition(manifest).items()}
     found.compared = filtered = 0
     same = manifest["text_format"] == TEXT_FORMAT[config.profile] and manifest["segment"] == 1
@@ -158,10 +159,17 @@ def _differences(
         for n in differ.arg_true():
             what = f"event {rows.ordinals[n] + 1}: {row.name} is not what the source says"
             yield Finding("different", place, what)
+    stamp = pl.repeat(profile.stamp or None, len(lines), dtype=pl.String, eager=True)
+    stamped = parsed[STAMP] if STAMP in parsed.columns else nothing
+    differ = stamp.ne_missing(stamped)
+    other &= ~differ
+    for n in differ.arg_true():
+        what = f"event {rows.ordinals[n] + 1}: {STAMP} does not say the delivery"
+        yield Finding("different", place, what)
     for n in other.arg_true():
         what = f"event {rows.ordinals[n] + 1}: its header or keys are not what the source gives"
         yield Finding("different", place, what)
-    known = {*HEADER, *(row.name for row in profile.fields), "eventTimeMicros"}
+    known = {*HEADER, *(row.name for row in profile.fields), "eventTimeMicros", STAMP}
     known |= set() if profile.name == "cado" else {MILLIS, *COPIES}
     for name in parsed.columns:
         if name not in known:
