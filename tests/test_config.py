@@ -289,6 +289,8 @@ def test_enabled_is_a_setting(
         ("since = 'soon'", "expected a time such as"),
         ("since = true", "expected a time such as"),
         ("until = 1595194940000", "too great for seconds"),
+        ("framing = 'rfc5425'", "did you mean rfc5424?"),
+        ("cef_version = 2", "from 0 to 1"),
         ("fields = 'mesg'", "mesg is no field; did you mean msg?"),
         ("drop = ['msg', 'eventId']", "eventId is always written"),
         ("readers = 'keeps'", "expected delete, keep; did you mean keep?"),
@@ -482,6 +484,8 @@ def test_a_plan_s_settings_come_back() -> None:
         until="2026-01-02T00:00:00Z",
         drop=("msg", "extra"),
         stamp=True,
+        framing="rfc5424",
+        cef_version=1,
     )
     planned = json.loads(json.dumps(config.planned()))
     assert Config().with_planned(planned) == config
@@ -538,7 +542,17 @@ def test_a_selection_is_set_by_variables_and_flags(toml: Callable[..., Settings]
 
 def test_what_is_not_selected_is_in_no_plan() -> None:
     """So plans, and what is remembered of failures, are what they were before it could be."""
-    new = {"where", "min_severity", "since", "until", "fields", "drop", "stamp"}
+    new = {
+        "where",
+        "min_severity",
+        "since",
+        "until",
+        "fields",
+        "drop",
+        "stamp",
+        "framing",
+        "cef_version",
+    }
     assert new & Config().planned().keys() == set()
     assert Config(where="alarm").planned() == Config().planned() | {"where": "alarm"}
     assert Config(where="alarm").with_planned(Config().planned()) == Config()

@@ -1052,3 +1052,33 @@ def test_a_stamp_that_is_not_the_delivery_s_is_told(
     found = differences(site)
     assert found[0] == "event 3: CadoResponseDelivery does not say the delivery"
     assert len(found) == 1 + new.startswith("cado")
+
+
+# Syslog headers.
+
+
+@pytest.mark.parametrize("framing", ["rfc3164", "rfc5424"])
+def test_framed_lines_are_compared(either: Site, framing: Any) -> None:  # noqa: ANN401 - one of its literals
+    """With or without a time, a host and a stamp."""
+    more = {"framing": framing, "subseconds": True, "cef_version": 1}
+    either.one("a.jsonl", b"".join(SAMPLE[:60]), **more, part_size=1 << 15)
+    either.one("odd.jsonl", odd_source(), **more, stamp=True, unknown="carry")
+    sound(either.verify(), 70)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<134>1 ", "<130>1 "),
+        ("T00:00:01Z h ", "T00:00:02Z h "),
+        ("Z h ", "Z x "),
+        ("CEF:0", "CEF:1"),
+    ],
+    ids=["priority", "time", "host", "version"],
+)
+def test_a_syslog_header_that_differs_is_told(site: Site, old: str, new: str) -> None:
+    """SIEMs date events by it."""
+    content = events("a", 5, evidence_id=1, eventTime=1.5, host="h")
+    delivery = site.one("a.jsonl", content, part_size=1 << 20, framing="rfc5424")
+    forged(site, delivery, text_edit(old, new))
+    assert differences(site) == [KEYS]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cefline.pack import Compression
     from cefline.read.carry import Unknown
     from cefline.times import Unit
+    from cefline_schemas.cef import Framing
     from cefline_schemas.dictionary import ProfileName
 
 
@@ -64,6 +65,8 @@ class Config:
     fields: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     stamp: bool = False
+    framing: Framing = "none"
+    cef_version: int = 0
     threads: int | None = None
     memory: Literal["normal", "small"] = "normal"
     staging: str | None = None
@@ -151,7 +154,17 @@ _PLANNED = (
 )
 
 
-_ADDED = ("where", "min_severity", "since", "until", "fields", "drop", "stamp")
+_ADDED = (
+    "where",
+    "min_severity",
+    "since",
+    "until",
+    "fields",
+    "drop",
+    "stamp",
+    "framing",
+    "cef_version",
+)
 """Planned as well, but said only where they are set: a plan of before they were there is one
 without them, whatever this run's are."""
 

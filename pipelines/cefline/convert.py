@@ -97,7 +97,7 @@ def converter(
     lines = (config.header, config.severity, config.subseconds, config.max_event)
     return Converter(
         Rules(config.time_unit, config.timezone, config.lists, fields, config.evidence_id),
-        Profile(*lines, fields, config.profile, stamp),
+        Profile(*lines, fields, config.profile, stamp, config.framing, config.cef_version),
         config.partition_by,
         hive=config.hive,
         selection=selected(config) or None,

@@ -32,7 +32,7 @@ HEADER = (
 """Columns of the header, in its order; all String."""
 
 _FIELD = r"\|((?:[^\\|]|\\.)*)"
-_HEADER = r"^CEF:(\d+)" + _FIELD * 6 + r"\|"
+_HEADER = rf"^(?:{cef.SYSLOG_HEADER})?CEF:(\d+)" + _FIELD * 6 + r"\|"
 _PIECE = r"(?:[^\\=]|\\.)*="  # all up to and with the next unescaped equal sign
 _ROWS = 50_000
 
@@ -64,6 +64,7 @@ def parse(
         the table, in its order (text and list String, int Int64, bool Boolean, time Int64 whole
         seconds), then other keys as String. `type` is Name where the extension leaves it out.
         Profile `dictionary` has the same fields, and times in milliseconds in `eventTimeMillis`.
+        A syslog header before `CEF:`, as `framing` writes it, is left off.
 
     Raises:
         SourceError: a line is not CEF, or a value not of its field's type; with the line's number.

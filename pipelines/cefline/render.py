@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cefline import syslog
 from cefline.counts import HEADER, REPLACED, Counts, Sizes
 from cefline.escape import Escaped, escape, escape_constant
 from cefline.homes import MICROSECONDS, Pair, pairs, prefix
@@ -64,6 +65,8 @@ class Profile:
     """Which keys fields become."""
     stamp: str = ""
     """The delivery, which each line says before all fields; nothing where it is empty."""
+    framing: cef.Framing = "none"
+    cef_version: int = 0
 
 
 class Fragment(NamedTuple):
@@ -203,20 +206,25 @@ def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame
 
 
 def _header(named: pl.Series, columns: Columns, profile: Profile) -> Fragment:
-    severity = as_text(severities(columns, profile, len(named)).cast(pl.String))
-    start, fixed = _start(profile.device)
-    if profile.name == "cado":
-        return Fragment("", _concat(f"{start}{fixed}|", as_text(named), "|", severity, "|"))
-    ids = as_text(signature(columns, len(named), fixed))
-    return Fragment("", _concat(start, ids, "|", as_text(named), "|", severity, "|"))
+    severity = severities(columns, profile, len(named))
+    start, fixed = _start(profile.device, profile.cef_version)
+    rest = ("|", as_text(named), "|", as_text(severity.cast(pl.String)), "|")
+    own: tuple[pa.Array | str, ...] = (start, fixed, *rest)
+    if profile.name == "dictionary":
+        own = (start, as_text(signature(columns, len(named), fixed)), *rest)
+    if profile.framing == "none":
+        return Fragment("", _concat(*own))
+    product, subseconds = profile.device.product, profile.subseconds
+    framed = syslog.header(columns, severity, product, profile.framing, subseconds=subseconds)
+    return Fragment("", _concat(as_text(framed), *own))
 
 
 @cache
-def _start(device: cef.Device) -> tuple[str, str]:
+def _start(device: cef.Device, version: int) -> tuple[str, str]:
     """Return what begins each line, and the signature id that the settings give."""
     constants = (device.vendor, device.product, device.version, device.signature_id)
     *start, fixed = (escape_constant(c, cef.HEADER_ESCAPES) for c in constants)
-    return "|".join(["CEF:0", *start, ""]), fixed
+    return "|".join([f"CEF:{version}", *start, ""]), fixed
 
 
 def severities(columns: Columns, profile: Profile, height: int) -> pl.Series:

@@ -282,6 +282,8 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "fields": field_names,
     "drop": droppable,
     "stamp": truth,
+    "framing": choice("none", "rfc3164", "rfc5424"),
+    "cef_version": count(0, 1),
     "threads": count(1, 256),
     "memory": choice("normal", "small"),
     "staging": text,

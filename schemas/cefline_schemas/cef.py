@@ -6,6 +6,7 @@ Logstash, Tenzir, Graylog, Splunk).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,30 @@ SEVERITY_NONE = 1
 STAMP = "CadoResponseDelivery"
 """Key of the delivery that a line came in, where lines are stamped. A custom key, in the form that
 the CEF Implementation Standard gives for these: one alphanumeric word, vendor and product first."""
+
+Framing = Literal["none", "rfc3164", "rfc5424"]
+"""The syslog header before `CEF:`."""
+
+SYSLOG_FACILITY = 16
+"""local0 (RFC 5424, 6.2.1)."""
+
+SYSLOG_SEVERITY: tuple[tuple[int, int], ...] = ((3, 6), (6, 4), (8, 3))
+"""CEF's severity up to the first number is syslog's second: Low informational, Medium warning,
+High error. Syslog counts downwards."""
+
+SYSLOG_WORST = 2
+"""Syslog's severity for any greater one, Very-High: critical."""
+
+NO_HOST = r"[^A-Za-z0-9.-]"
+"""What is written as `_` in HOSTNAME and APP-NAME. RFC 5424 (6) has all printable ASCII but the
+space there; `:` and `|` are left to CEF: who looks for its beginning finds no other."""
+
+SYSLOG_HOST_MAX = 255
+SYSLOG_APPLICATION_MAX = 48
+"""Characters of HOSTNAME and APP-NAME (RFC 5424, 6)."""
+
+SYSLOG_HEADER = (
+    r"<[0-9]{1,3}>(?:1 [^ ]+ [^ ]+ [^ ]+ - - - "
+    r"|[A-Z][a-z][a-z] [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} [^ ]+ )?"
+)
+"""The headers that are written, as a regular expression: `parse` leaves them off."""

@@ -41,6 +41,8 @@ SETTINGS = {
     "until": "Events before this time; since and until leave out events without one.",
     "fields": "Fields that are written, separated by commas.  [default: all]",
     "drop": "Fields that are not written, separated by commas.",
+    "framing": "Syslog header of each line: none, rfc3164 or rfc5424.  [default: none]",
+    "cef_version": "0 or 1: lines begin with CEF:0 or CEF:1.  [default: 0]",
     "unknown": "Columns that no field takes: drop, carry or fail.  [default: drop]",
     "lists": "Form of lists and objects: python, as in the standard, or json.  [default: python]",
     "staging": "Where sources are converted.  [default: a private folder in /var/tmp]",
