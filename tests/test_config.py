@@ -494,7 +494,17 @@ def test_a_plan_s_settings_come_back() -> None:
     assert "s3" not in planned
 
 
-@pytest.mark.parametrize("change", [{"new_setting": 1}, {"severity": None}, {"header": {"x": 1}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"new_setting": 1},
+        {"severity": None},
+        {"header": {"x": 1}},
+        {"where": "new_field = 1"},
+        {"framing": "rfc9999"},
+        {"drop": ["new_field"]},
+    ],
+)
 def test_a_plan_of_another_version_is_told(change: dict[str, object]) -> None:
     """Settings that are not known here are an error of ours, no traceback."""
     with pytest.raises(CeflineError):

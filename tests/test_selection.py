@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cefline.moments import micros
 from cefline.selection import holds
 from cefline.terms import Condition, Group, Term
-from cefline.values import micros
 from cefline.where import parsed
 from cefline_schemas.timeline import ALWAYS, BY_NAME, FIELDS
 from tests.lines import of_lines, of_rows, written

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cefline import __version__, values
 from cefline.errors import ConfigError, DeliveryError
+from cefline.moments import micros
 from cefline.s3 import S3Settings
-from cefline.values import PARSERS, micros
+from cefline.values import PARSERS
 from cefline_schemas.cef import SEVERITY, Device
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Config:
         plain: dict[str, Any] = {
             n: tuple(v) if isinstance(v, list) else v for n, v in {**_DEFAULTS, **settings}.items()
         }
+        plain |= {n: PARSERS[n](v) for n, v in settings.items() if n in _ADDED}
         plain["severity"] = tuple((int(a), int(b)) for a, b in settings["severity"])
         plain["header"] = Device(**settings["header"])
         PARSERS["profile"](settings["profile"])

@@ -12,6 +12,7 @@ from cefline import times
 from cefline.config import Config
 from cefline.conform import Conformed, Rules, conform
 from cefline.counts import Counts, Sizes
+from cefline.moments import micros
 from cefline.pack import Slice
 from cefline.partition import partition
 from cefline.read import SMALL, Batch, Chunk, Limits
@@ -20,7 +21,6 @@ from cefline.records import REJECTS, placed
 from cefline.render import Profile, render
 from cefline.selection import Selection, select, written
 from cefline.terms import Condition, Term, both
-from cefline.values import micros
 from cefline_schemas.timeline import ALWAYS, BY_NAME, with_carried
 
 _EAGER = 128 << 20

@@ -3,18 +3,16 @@
 Each function raises ValueError with what was expected.
 """
 
-import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from decimal import Decimal
 from difflib import get_close_matches
-from math import floor
 from typing import NamedTuple
 
+from cefline.moments import moment
 from cefline_schemas.cef import Device
 from cefline_schemas.dictionary import PROFILES
-from cefline_schemas.timeline import ALWAYS, BEYOND_SECONDS, BY_NAME
+from cefline_schemas.timeline import ALWAYS, BY_NAME
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _HOUR = 3600
@@ -22,7 +20,6 @@ _DAY = 86_400
 _LARGEST = 4 << 30  # S3 takes 5 GiB in one PUT, and a header and a tail come on top
 _MOST_PARTITIONS = 5  # leaves 256 bytes of the 1,024 of a key to the prefix
 _WORST = 10
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class MaxRejects(NamedTuple):
@@ -133,38 +130,6 @@ def where(given: object) -> str:
     expression = text(given)
     parsed(expression)
     return expression
-
-
-def micros(given: str) -> int:
-    """Return a moment, ISO 8601 (UTC where it has no zone) or epoch seconds, as microseconds.
-
-    Raises:
-        ValueError: it is none.
-    """
-    text = given.strip()
-    if re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]+)?", text):
-        if abs(Decimal(text)) > BEYOND_SECONDS:
-            message = f"{text} is too great for seconds"
-            raise ValueError(message)
-        return floor(Decimal(text) * 1_000_000)
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        message = "expected a time such as 2026-01-12T10:15:00Z, 2026-01-12 or epoch seconds"
-        raise ValueError(message) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
-
-
-def moment(given: object) -> str:
-    """Return a moment as ISO 8601 in UTC; beyond the calendar as epoch seconds."""
-    since = micros("" if isinstance(given, bool) else str(given))
-    try:
-        found = _EPOCH + dt.timedelta(microseconds=since)
-    except OverflowError:
-        return str(Decimal(since) / 1_000_000)
-    return found.isoformat().replace("+00:00", "Z")
 
 
 def field_names(given: object) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from typing import Literal
 
 from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
+from cefline.moments import micros
 from cefline.shown import printable
 from cefline.terms import Condition, Group, Term, Value
-from cefline.values import micros
 from cefline_schemas.timeline import BY_NAME, Field
 
 GRAMMAR = r"""
