@@ -214,3 +214,23 @@ def test_signature_ids_of_a_source_that_is_not_there_are_an_error(
     result = command("fields", "--signatures", str(tmp_path / "none.parquet"))
     assert result.code == 1
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("framing", ["none", "rfc3164", "rfc5424"])
+def test_selection_stamp_and_framing_go_with_the_profile(site: Site, framing: str) -> None:
+    """Each event that is wanted is compared with its source, beside the others' count."""
+    events = [{**EVENT, "eventId": f"e{n}", "inode": str(n)} for n in range(9)]
+    settings = {"framing": framing, "stamp": True, "cef_version": 1, "drop": ("sourcetype",)}
+    path = site.write("a.jsonl", of_lines(events))
+    (report,) = site.deliver(path, profile="dictionary", where="inode > 3", **settings)
+    assert (report.tally.delivered, report.tally.filtered) == (5, 4)
+    (found,) = verify(cefline.Config(dest=site.dest))
+    assert found.is_right, [*found.lines()]
+    assert found.compared == 5
+    for line in lines(site):
+        header, found_version, rest = line.partition("CEF:1|")
+        assert found_version
+        assert bool(header) == (framing != "none")
+        pairs = dict(dictionary.pairs(f"CEF:0|{rest}"))
+        assert pairs["CadoResponseDelivery"] == report.delivery
+        assert "WinEVTX" not in pairs.values()
