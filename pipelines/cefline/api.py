@@ -1,6 +1,7 @@
 """What Python programs use beside `export`: frames in and frames out, nothing written."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -27,7 +28,7 @@ def read(
     """Yield the events of a local timeline as canonical frames, bounded in rows and bytes.
 
     Args:
-        path: Parquet, or NDJSON or a JSON array, plain, gzip or zstd; known by its content.
+        path: Parquet, or NDJSON, a JSON array or CSV, plain, gzip or zstd; known by its content.
         rules: what only the user can know of the source.
         limits: bounds of a frame.
 
@@ -39,7 +40,10 @@ def read(
     Raises:
         SourceError: it can't be read as a whole.
     """
-    for chunk in open_source(Path(path), str(path), limits).chunks:
+    opened = open_source(Path(path), str(path), limits)
+    if opened.dialect.name != rules.dialect.name:
+        rules = replace(rules, fields=opened.dialect.fields, dialect=opened.dialect)
+    for chunk in opened.chunks:
         yield _frame(conform(chunk.load(), rules))
 
 

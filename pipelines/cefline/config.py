@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cefline.literal import Form
     from cefline.pack import Compression
     from cefline.read.carry import Unknown
+    from cefline.read.dialect import Wanted
     from cefline.times import Unit
     from cefline_schemas.cef import Framing
     from cefline_schemas.dictionary import ProfileName
@@ -51,6 +52,7 @@ class Config:
     max_partitions: int = 200
     max_event: int = 16 << 20
     max_expansion: int = 250
+    dialect: Wanted = "auto"
     events_key: str = "events"
     unknown: Unknown = "drop"
     lists: Form = "python"
@@ -146,6 +148,7 @@ _PLANNED = (
     "part_size",
     "compression",
     "max_event",
+    "dialect",
     "events_key",
     "unknown",
     "lists",

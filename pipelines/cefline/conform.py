@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cefline import coerce, literal, times
+from cefline import coerce, literal, members, times
 from cefline.counts import PRESENT, Counts
 from cefline.read.batch import Batch
 from cefline.records import (
@@ -26,7 +26,8 @@ from cefline.records import (
     placed,
     rejects,
 )
-from cefline_schemas.timeline import FIELDS, PLAUSIBLE, Field
+from cefline_schemas.dialects import CADO, Dialect, Part
+from cefline_schemas.timeline import BY_NAME, FIELDS, PLAUSIBLE, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Rules:
     """What only the user can know of a source."""
 
     time_unit: times.Unit | None = None
-    """Unit of numbers in `eventTime`; None is seconds, if the first of them can be."""
+    """Unit of numbers in `eventTime`; None is the dialect's, if the first of them can be."""
     timezone: str | None = None
     """Zone of times in text that have none."""
     lists: literal.Form = "python"
@@ -42,6 +43,8 @@ class Rules:
     fields: tuple[Field, ...] = FIELDS
     evidence_id: int | None = None
     """`evidence_id` of events that have none."""
+    dialect: Dialect = CADO
+    """Whose names the columns have; `fields` are its own, and what is carried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,10 @@ def conform(batch: Batch, rules: Rules) -> Conformed:
     for row in rules.fields:
         found = [_column(batch, name, row, rules, notes) for name in row.names if _has(batch, name)]
         if found:
-            columns[row.name] = reduce(lambda a, b: _merged(a, b, row, notes), found)
+            columns[row.name] = reduce(lambda a, b: _merged(a, b, row, rules, notes), found)
+    for part in rules.dialect.parts:
+        if _has(batch, part.column):
+            _add_part(columns, batch, part, rules, notes)
     _count_times(columns, len(batch.ordinals), notes)
     usable = _usable(columns, batch, notes)
     return usable if rules.evidence_id is None else _of_evidence(usable, rules.evidence_id)
@@ -146,8 +152,9 @@ def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes)
         return _with_structures(text, structures, row, rules.lists)
     values = as_series(column).alias(name)
     if row.type == "time" and rules.time_unit is None:
-        notes.seen.append(times.seen(values))
-    typed = coerce.typed(values, row.type, rules.time_unit or "s", rules.timezone)
+        notes.seen.append(times.seen(values, rules.dialect.unit))
+    unit = rules.time_unit or rules.dialect.unit
+    typed = coerce.typed(values, row.type, unit, rules.timezone)
     filled = _filled(values)
     notes.counts[row.name, PRESENT] += len(filled) - filled.null_count()
     if typed.null_count() > filled.null_count():
@@ -253,9 +260,35 @@ def _raw(values: pl.Series) -> pl.Series:
     return values.cast(pl.String)
 
 
-def _merged(first: pa.Array, other: pa.Array, row: Field, notes: _Notes) -> pa.Array:
-    """Return the standard's column, and its alias where that has no value."""
+def _add_part(
+    columns: dict[str, pa.Array], batch: Batch, part: Part, rules: Rules, notes: _Notes
+) -> None:
+    """Add what the objects of a list say of a field."""
+    row = BY_NAME[part.field]
+    said = as_text(members.texts(_json(batch, part.column), part))
+    data = pa.RecordBatch.from_arrays([said], [part.column])
+    within = replace(batch, data=data, structures=None, typed=False)
+    column = _column(within, part.column, row, rules, notes)
+    given = columns.get(part.field)
+    columns[part.field] = column if given is None else _merged(given, column, row, rules, notes)
+
+
+def _json(batch: Batch, name: str) -> pl.Series:
+    """Return the lists and objects of a column as JSON."""
+    if batch.structures is not None and name in batch.structures:
+        return batch.structures[name]
+    column = as_series(coerce.plain(batch.data.column(name)))
+    if column.dtype == pl.String:
+        return column
+    return apply(column, literal.expression(pl.col(""), column.dtype, form="json"))
+
+
+def _merged(first: pa.Array, other: pa.Array, row: Field, rules: Rules, notes: _Notes) -> pa.Array:
+    """Return the column of the first name, and that of a further one where it has no value."""
     a, b = as_series(first), as_series(other)
+    if row.type == "time" and rules.dialect.finer:
+        a = times.finer(a, b)
+        first = a.to_arrow()
     if not (a.is_null() & b.is_not_null()).any() and not (a != b).any():
         return first
     reason = f"another name of {row.name} that differs from it"

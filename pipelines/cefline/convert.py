@@ -21,6 +21,7 @@ from cefline.records import REJECTS, placed
 from cefline.render import Profile, render
 from cefline.selection import Selection, select, written
 from cefline.terms import Condition, Term, both
+from cefline_schemas.dialects import CADO, Dialect
 from cefline_schemas.timeline import ALWAYS, BY_NAME, with_carried
 
 _EAGER = 128 << 20
@@ -78,25 +79,33 @@ def limits(config: Config) -> Limits:
         events_key=config.events_key,
         unknown=config.unknown,
         accept_truncated=config.accept_truncated,
+        dialect=config.dialect,
     )
 
 
 def converter(
-    config: Config, carried: Carried = (), delivery: str = "", *, measured: bool = False
+    config: Config,
+    carried: Carried = (),
+    dialect: Dialect = CADO,
+    delivery: str = "",
+    *,
+    measured: bool = False,
 ) -> Converter:
     """Return what turns batches into lines as a config says.
 
     Args:
         config: all settings.
         carried: fields that unknown columns become.
+        dialect: the source's.
         delivery: what lines are stamped with, where they are.
         measured: whether the bytes of each field are summed up.
     """
-    fields = with_carried(tuple(row for _, row in carried))
+    fields = with_carried(tuple(row for _, row in carried), dialect.fields)
     stamp = delivery if config.stamp else ""
+    given = (config.time_unit, config.timezone, config.lists)
     lines = (config.header, config.severity, config.subseconds, config.max_event)
     return Converter(
-        Rules(config.time_unit, config.timezone, config.lists, fields, config.evidence_id),
+        Rules(*given, fields, config.evidence_id, dialect),
         Profile(*lines, fields, config.profile, stamp, config.framing, config.cef_version),
         config.partition_by,
         hive=config.hive,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cefline_schemas.dialects import CADO, DIALECTS
 from cefline_schemas.dictionary import Copy, Home, ProfileName
 from cefline_schemas.timeline import FIELDS, Field
 
@@ -64,6 +65,18 @@ def _table(lines: Sequence[tuple[str, ...]]) -> str:
     with_rule = [head, tuple("---" for _ in head), *body]
     escaped = ([cell.replace("|", "\\|") for cell in line] for line in with_rule)
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+def dialects() -> str:
+    """Return the input names of the dialects that have names of their own, as Markdown."""
+    others = [dialect for dialect in DIALECTS.values() if dialect is not CADO]
+    lines = [["Key", *(f"`{dialect.name}`" for dialect in others)], ["---"] * (len(others) + 1)]
+    lines += [
+        [f"`{field.cado.name}`", *(", ".join(f.names) for f in named)]
+        for field, *named in zip(FIELDS, *(dialect.fields for dialect in others), strict=True)
+        if any(f.names for f in named)
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def plain(profile: ProfileName = "cado") -> str:

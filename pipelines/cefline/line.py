@@ -207,13 +207,15 @@ def _staged(work: _Work, run: Run) -> _Ready:
     if found is not None:
         parts, said = found
         tally, unknown = Tally.of_json(said["tally"]), tuple(said["unknown"])
-        return _Ready(parts, _report(work, run, said["format"], unknown, tally))
+        is_ = said["format"], said["dialect"]
+        return _Ready(parts, _report(work, run, is_, unknown, tally))
     staging.clear(work.folder)
     ready = _converted(work, run)
     if ready.report.error is not None:
         return ready
-    said = {"format": ready.report.format, "unknown": list(ready.report.unknown)}
-    staging.save(work.folder, basis, ready.parts, {**said, "tally": ready.report.tally.as_json()})
+    report = ready.report
+    said = {"format": report.format, "dialect": report.dialect, "unknown": list(report.unknown)}
+    staging.save(work.folder, basis, ready.parts, {**said, "tally": report.tally.as_json()})
     return ready
 
 
@@ -221,7 +223,8 @@ def _converted(work: _Work, run: Run) -> _Ready:
     config, source, tally = work.config, work.local.source, Tally()
     opened = open_source(work.local.path, source.url, limits(config))
 
-    own = converter(config, opened.carried, work.delivery, measured=run.dry_run)
+    made = (config, opened.carried, opened.dialect, work.delivery)
+    own = converter(*made, measured=run.dry_run)
     converted = partial(convert, converter=own)  # conform, render
     batches = in_order(run.pool, converted, opened.chunks, run.threads)
     spill = partial(rejects.spill, path=work.folder / _REJECTS, source=source.url)
@@ -239,18 +242,21 @@ def _converted(work: _Work, run: Run) -> _Ready:
         error = err
     finally:
         run.progress.end()
-    report = _report(work, run, opened.format, opened.unknown, tally)
+    report = _report(work, run, (opened.format, opened.dialect.name), opened.unknown, tally)
     return _Ready(parts, replace(report, error=error))
 
 
 def _report(
-    work: _Work, run: Run, format_: str, unknown: tuple[str, ...], tally: Tally
+    work: _Work, run: Run, is_: tuple[str, str], unknown: tuple[str, ...], tally: Tally
 ) -> SourceReport:
-    """Return the report of a source that was converted; its rejects are kept in the state."""
+    """Return the report of a source that was converted; its rejects are kept in the state.
+
+    `is_` is its format and its dialect.
+    """
     path = work.folder / _REJECTS
     kept = () if run.dry_run else tuple(rejects.keep(run.state, work.delivery, path))
     url = work.local.source.url
-    return SourceReport(url, "converted", format_, work.delivery, tally, unknown, (), kept)
+    return SourceReport(url, "converted", *is_, work.delivery, tally, unknown, (), kept)
 
 
 def _shown(batches: Iterator[Converted], run: Run) -> Iterator[Converted]:
@@ -269,7 +275,7 @@ def _would_be(part: Staged, run: Run) -> PartReport:
 def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
     source, config, report = work.local.source, work.config, ready.report
     about = {"url": source.url, "size": source.size, "version": source.version}
-    about |= {"sha256": work.local.sha256, "format": report.format}
+    about |= {"sha256": work.local.sha256, "format": report.format, "dialect": report.dialect}
     text_format = TEXT_FORMAT[config.profile]
     what = (config.planned(), __version__, text_format, config.variant())
     done = deliver(

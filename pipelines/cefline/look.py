@@ -70,7 +70,8 @@ def _previewed(
     opened = open_source(local.path, source.url, limits(config))
     delivery = plans.delivery_id(local.sha256, config.evidence_id, config.redeliver)
     for chunk in opened.chunks:
-        converted = convert(chunk, converter(config, opened.carried, delivery))
+        made = converter(config, opened.carried, opened.dialect, delivery)
+        converted = convert(chunk, made)
         times.check_unit(converted.seen)
         if rejected := converted.rejects.filter(pl.col("kind") == "row").height:
             log.warning("%s: %d rows can't be read and are left out", source.url, rejected)

@@ -17,22 +17,31 @@ from isal import isal_zlib
 
 from cefline.errors import SourceError
 from cefline.records import as_text
+from cefline_schemas.dialects import DIALECTS
 from cefline_schemas.dictionary import FITS, OWN_PREFIX, ProfileName
 from cefline_schemas.timeline import FIELDS
 
 Compression = Literal["gzip", "zstd", "none"]
 
 _TABLE = [(f.name, f.type, f.names, f.cado, f.members) for f in FIELDS]
+_NAMES = [(d.name, [f.names for f in d.fields], d.unit, d.parts) for d in DIALECTS.values()]
 _TABLES: dict[ProfileName, object] = {
-    "cado": _TABLE,
-    "dictionary": (_TABLE, [replace(f.dictionary, why="") for f in FIELDS], FITS, OWN_PREFIX),
+    "cado": (_TABLE, _NAMES),
+    "dictionary": (
+        _TABLE,
+        _NAMES,
+        [replace(f.dictionary, why="") for f in FIELDS],
+        FITS,
+        OWN_PREFIX,
+    ),
 }
 TEXT_FORMAT = {
     profile: f"1-{hashlib.sha256(repr(table).encode()).hexdigest()[:8]}"
     for profile, table in _TABLES.items()
 }
 """Version of the text of parts of a profile: the first part is raised when a rule changes, the
-second changes with the field table. The same source, settings and version give the same text."""
+second changes with the field table and the dialects. The same source, settings and version give
+the same text."""
 
 BLOCK = 1 << 20
 """Text of a compressed block: 1 % larger than one stream, and blocks are independent."""

@@ -9,6 +9,7 @@ from cefline.counts import PRESENT, REPLACED, Sizes, Tally
 from cefline.errors import CeflineError, worst
 from cefline.shown import printable
 from cefline.values import size_text
+from cefline_schemas.dialects import CADO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ class SourceReport:
     url: str
     outcome: Outcome
     format: str = ""
+    dialect: str = ""
     delivery: str = ""
     tally: Tally = field(default_factory=Tally)
     unknown: tuple[str, ...] = ()
@@ -188,6 +190,7 @@ def _source_json(source: SourceReport) -> dict[str, Any]:
         "url": source.url,
         "outcome": source.outcome,
         "format": source.format,
+        "dialect": source.dialect,
         "delivery": source.delivery,
         **counted(source),
         "notes": [*source.notes, *source.tally.notes],
@@ -202,6 +205,8 @@ def _source_lines(source: SourceReport) -> Iterator[str]:
     if source.tally.filtered:
         yield f"  {source.tally.filtered:,} events filtered: not selected"
     yield from (f"  {printable(note)}" for note in (*source.notes, *source.tally.notes))
+    if source.dialect not in {"", CADO.name}:
+        yield f"  dialect: {source.dialect}"
     if source.unknown:
         yield f"  columns that no field takes: {', '.join(source.unknown)}"
     for row in _reasons(source.tally):

@@ -7,11 +7,12 @@ from typing import Literal
 import polars as pl
 
 from cefline.errors import SourceError
-from cefline_schemas.timeline import BEYOND_SECONDS, TIME_SAMPLE
+from cefline_schemas.timeline import BELOW_SECONDS, BEYOND_SECONDS, TIME_SAMPLE
 
 Unit = Literal["s", "ms", "us", "ns"]
 
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_IN_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _MICROS = 10**6
 _MAX = 2**63 - 1
 _NAIVE = "%Y-%m-%dT%H:%M:%S%.f"
@@ -22,10 +23,12 @@ class Seen:
     """What the numbers of a batch tell of their unit."""
 
     beyond: pl.Series
-    """For each number, in row order: whether it is too great for seconds (Boolean)."""
+    """For each number, in row order: whether it can't be in the unit (Boolean)."""
     column: str
     sample: str | None = None
     """The first number that is."""
+    unit: Unit = "s"
+    """What the numbers are taken for."""
 
 
 def micros(values: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
@@ -51,17 +54,25 @@ def micros(values: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
     return pl.repeat(None, len(values), dtype=pl.Int64, eager=True)
 
 
-def seen(values: pl.Series) -> Seen:
-    """Return what a column's numbers tell of their unit."""
+def seen(values: pl.Series, unit: Unit = "s") -> Seen:
+    """Return what a column's numbers tell of their unit: too great for it, or too small."""
     if values.dtype != pl.String and not values.dtype.is_numeric():
-        return Seen(pl.Series(dtype=pl.Boolean), values.name)
+        return Seen(pl.Series(dtype=pl.Boolean), values.name, unit=unit)
     texts = values.str.strip_chars() if values.dtype == pl.String else values
     numbers = texts.cast(pl.Float64, strict=False)
     numbers = numbers.set(~numbers.is_finite(), None)
-    beyond = numbers.abs() > BEYOND_SECONDS
+    beyond = numbers.abs() > BEYOND_SECONDS * _PER_SECOND[unit]
+    if unit != "s":
+        beyond |= (numbers.abs() < BELOW_SECONDS * _PER_SECOND[unit]) & (numbers != 0)
     first = beyond.fill_null(value=False).arg_max() or 0
     sample = str(values[first]) if beyond.any() else None
-    return Seen(beyond.drop_nulls(), values.name, sample)
+    return Seen(beyond.drop_nulls(), values.name, sample, unit)
+
+
+def finer(coarse: pl.Series, fine: pl.Series) -> pl.Series:
+    """Return microseconds: `fine` where `coarse` is its seconds or its milliseconds."""
+    same = (coarse == fine // _MICROS * _MICROS) | (coarse == fine // 1_000 * 1_000)
+    return fine.zip_with(same.fill_null(value=False), coarse)
 
 
 def is_enough(batches: Sequence[Seen]) -> bool:
@@ -70,15 +81,16 @@ def is_enough(batches: Sequence[Seen]) -> bool:
 
 
 def check_unit(batches: Sequence[Seen]) -> None:
-    """Make sure that the first numbers of each column of a source can be seconds.
+    """Make sure that the first numbers of each column of a source can be in their unit.
 
     Raises:
-        SourceError: more than half of the first 10,000 are too great.
+        SourceError: more than half of the first 10,000 are too great, or too small.
     """
+    units = {batch.column: batch.unit for batch in batches}
     for column, (sample, beyond) in _by_column(batches).items():
         if beyond.head(TIME_SAMPLE).sum() * 2 > min(len(beyond), TIME_SAMPLE):
-            message = f"the numbers in {column} are no seconds, {sample} for one"
-            raise SourceError(message, hint="Say what they are: --time-unit ms, us or ns (or s)")
+            told = f"the numbers in {column} are no {_IN_WORDS[units[column]]}, {sample} for one"
+            raise SourceError(told, hint="Say what they are: --time-unit ms, us or ns (or s)")
 
 
 def _by_column(batches: Sequence[Seen]) -> dict[str, tuple[str | None, pl.Series]]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cefline.moments import moment
 from cefline_schemas.cef import Device
+from cefline_schemas.dialects import DIALECTS
 from cefline_schemas.dictionary import PROFILES
 from cefline_schemas.timeline import ALWAYS, BY_NAME
 
@@ -232,6 +233,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "max_partitions": count(1),
     "max_event": size,
     "max_expansion": count(1),
+    "dialect": choice("auto", *DIALECTS),
     "events_key": text,
     "unknown": choice("drop", "carry", "fail"),
     "lists": choice("python", "json"),

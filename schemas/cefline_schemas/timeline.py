@@ -2,7 +2,8 @@
 
 The table follows the Cado Response CEF standard (its 39 extension fields, and `msg`, which only
 the standard's sample line has). The descriptions of `source` and `sourcetype` are swapped in the
-standard; its examples hold. Further input names are those of the Cado API (2.324).
+standard; its examples hold. Further input names and fields are those of the Cado API (2.324);
+`data_type` is plaso's. The input names of other exports are in `dialects`.
 
 The order of the rows is the order of the keys in a line: what identifies and rates an event
 first, the longest texts last, so that a reader that cuts long lines cuts the least.
@@ -106,10 +107,17 @@ FIELDS: tuple[Field, ...] = (
         "Execution",
     ),
     _field("format", "text", "The parser that read the event", "winreg/userassist"),
+    _field("data_type", "text", "Plaso's name for the kind of data", "fs:stat"),
     _field("version", "text", "Version of the event's format", "2"),
     _field("isFolder", "bool", "Whether the path is a folder", "False", also="is_folder"),
     _field("first_day", "bool", "Whether the event is of the first day it was seen", "False"),
     _field("inode", "text", "The inode, or what the file system has in its place", "43122"),
+    _field("sha256", "text", "SHA-256 of the file", "9473faf3"),
+    _field("file_size", "int", "Size of the file in bytes", "28672"),
+    _field("uid", "text", "Number of the user who owns the file", "1000"),
+    _field("gid", "text", "Number of the group that owns the file", "1000"),
+    _field("num_of_links", "int", "How many names the file has", "1"),
+    _field("attribute_name", "text", "Attribute that the time is from", "$STANDARD_INFORMATION"),
     _field("host", "text", "Host name of the event", "WKS-WIN764BITB"),
     _field("domain", "text", "Domain of the event", "example.com"),
     _field("suser", "text", "User of the event", "nromanoff", also="user"),
@@ -138,6 +146,13 @@ FIELDS: tuple[Field, ...] = (
     ),
     _field("process_arguments", "text", "Arguments of the process", "-k netsvcs"),
     _field("alarm_help_text", "text", "What to look at next", "Look at the parent process."),
+    _field(
+        "alarm_information",
+        "list",
+        "The event's alarms; `alarm`, its severity and its description follow from them",
+        "[{'description': 'Executable in suspicious location', 'severity': 3}]",
+        members=("description", "severity", "attack", "extra"),
+    ),
     _field(
         "highlights", "list", "Texts that the alarm is about", "['C:/Windows/Temp/install.exe']"
     ),
@@ -168,9 +183,11 @@ FIELDS: tuple[Field, ...] = (
 """All fields, in the order of their keys."""
 
 
-def with_carried(carried: tuple[Field, ...]) -> tuple[Field, ...]:
+def with_carried(
+    carried: tuple[Field, ...], fields: tuple[Field, ...] = FIELDS
+) -> tuple[Field, ...]:
     """Return the table with further fields, before the two that hold the longest texts."""
-    return (*FIELDS[:-2], *carried, *FIELDS[-2:])
+    return (*fields[:-2], *carried, *fields[-2:])
 
 
 BY_NAME = {field.name: field for field in FIELDS}
@@ -184,6 +201,10 @@ CANONICAL = {alias: field.name for field in FIELDS for alias in field.names}
 
 BEYOND_SECONDS = 10**11
 """Numbers above this are no seconds (year 5138): a column full of them is in another unit."""
+
+BELOW_SECONDS = 10**8
+"""Seconds below this (1973) are hardly in a timeline: a column of microseconds that is full of
+them, zero aside, is in another unit."""
 
 TIME_SAMPLE = 10_000
 """So many timed values of a source decide whether its numbers are in seconds."""

@@ -38,7 +38,7 @@ _ASSUME = "What became of a part that may have been put out and removed by a rea
 def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
     """Deliver timelines to a folder or an S3 prefix as CEF text.
 
-    SOURCE is a file, a folder or a glob, local or s3://: Parquet, or NDJSON or a JSON array,
+    SOURCE is a file, a folder or a glob, local or s3://: Parquet, or NDJSON, a JSON array or CSV,
     plain, .gz or .zst. DEST is a local folder or s3://bucket/prefix. Where the configuration has a
     destination, DEST is left out and every argument is a SOURCE.
     """

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source")
 @click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True)
-@with_settings(["profile", "time_unit", "timezone", *SELECTION, "framing", "cef_version"])
+@with_settings(
+    ["profile", "dialect", "time_unit", "timezone", *SELECTION, "framing", "cef_version"]
+)
 @click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
 @click.option("--stamp", is_flag=True, help="Say the delivery in each line.")
 def preview(source: str, count: int, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own

@@ -33,6 +33,7 @@ SETTINGS = {
     "state": "Where plans, manifests and rejects go.  [default: _cefline/<name> beside DEST]",
     "max_rejects": "Rows, a share, or the greater of both.  [default: 10 or 0.1%]",
     "max_partitions": "A source with more partitions fails.  [default: 200]",
+    "dialect": "Names and units of sources: auto, cado, plaso, timesketch.  [default: auto]",
     "time_unit": "Unit of numbers in eventTime: s, ms, us or ns.  [default: s, if they can be]",
     "timezone": "Zone of times in text that have none, such as UTC.",
     "where": "Events that are wanted, such as \"source = 'REG' and not alarm\".  [default: all]",

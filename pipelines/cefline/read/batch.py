@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from cefline.counts import Counts
 from cefline.read.carry import Carried, Unknown
+from cefline.read.dialect import Wanted
 from cefline.records import no_rejects
+from cefline_schemas.dialects import CADO, Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Opened:
     chunks: Iterator[Chunk]
     carried: Carried = ()
     """Fields that unknown columns become."""
+    dialect: Dialect = CADO
+    """Whose names the columns have."""
 
 
 EXPANSION_FREE = 1 << 30
@@ -74,6 +78,7 @@ class Limits:
     unknown: Unknown = "drop"
     accept_truncated: bool = False
     """Whether what is whole of a source that breaks off is read."""
+    dialect: Wanted = "auto"
 
 
 SMALL = Limits(rows=8_192, bytes=3 << 20, json_bytes=3 << 20)

@@ -18,9 +18,12 @@ from isal import igzip, isal_zlib
 from cefline.errors import SourceError, TruncatedError
 from cefline.read.batch import EXPANSION_FREE, Batch, Chunk, Limits, Opened
 from cefline.read.carry import carried
+from cefline.read.dialect import told
 from cefline.read.frames import Lines, bounded, of_array, of_ndjson
-from cefline.read.ndjson import CUT_OFF, load, unknown_names
-from cefline.read.parquet import open_parquet
+from cefline.read.ndjson import CUT_OFF, load, names_of
+from cefline.read.parquet import check_twice, open_parquet
+from cefline.read.table import Header, Records, header, of_csv
+from cefline.read.table import load as load_records
 from cefline.shown import printable
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
@@ -38,7 +41,8 @@ Read = Callable[[int], bytes]
 
 class _Framed(NamedTuple):
     form: str
-    lines: Lines
+    lines: Any
+    """`Lines`, or `Records` where it is CSV."""
     done: float
 
 
@@ -51,11 +55,11 @@ def open_source(path: Path, url: str, limits: Limits) -> Opened:
     """
     with path.open("rb") as file:
         parquet = file.read(4) == _PARQUET
-    opened = open_parquet(path, url, limits) if parquet else _open_json(path, url, limits)
+    opened = open_parquet(path, url, limits) if parquet else _open_text(path, url, limits)
     return replace(opened, chunks=_whole(opened.chunks)) if limits.accept_truncated else opened
 
 
-def _open_json(path: Path, url: str, limits: Limits) -> Opened:
+def _open_text(path: Path, url: str, limits: Limits) -> Opened:
     framed = _framed(path, url, limits)
     try:
         first = next(framed, None)
@@ -65,14 +69,34 @@ def _open_json(path: Path, url: str, limits: Limits) -> Opened:
         return Opened("empty", (), iter([_end(err)]))
     if first is None:
         return Opened("empty", (), iter(()))
-    if limits.unknown == "drop":
-        unknown = unknown_names(first.lines.text.split(b"\n", _SAMPLE)[:_SAMPLE])
-    else:
-        unknown = unknown_names(_every_line(path, url, limits))
+    if first.form == "csv":
+        return _open_csv(chain([first], framed), first.lines, url, limits)
+    found = names_of(first.lines.text.split(b"\n", _SAMPLE)[:_SAMPLE])
+    dialect = told(found, url, limits.dialect)
+    if limits.unknown != "drop":
+        found = names_of(_every_line(path, url, limits))
+    unknown = [name for name in found if name not in dialect.known]
     more = carried(url, unknown, limits.unknown)
-    read = partial(load, url=url, carried=more, accept_truncated=limits.accept_truncated)
+    read = partial(
+        load,
+        url=url,
+        carried=more,
+        dialect=dialect.name,
+        accept_truncated=limits.accept_truncated,
+    )
     chunks = (Chunk(partial(read, f.lines), f.done) for f in chain([first], framed))
-    return Opened(first.form, tuple(map(printable, unknown)), chunks, more)
+    return Opened(first.form, tuple(map(printable, unknown)), chunks, more, dialect)
+
+
+def _open_csv(framed: Iterator[_Framed], first: Records, url: str, limits: Limits) -> Opened:
+    dialect = told(first.names, url, limits.dialect)
+    unknown = [name for name in first.names if name not in dialect.known]
+    more = carried(url, unknown, limits.unknown)
+    columns = {name: name for name in dialect.known} | {name: row.name for name, row in more}
+    check_twice(url, [name for name in first.names if name in columns])
+    read = partial(load_records, url=url, columns=columns, accept_truncated=limits.accept_truncated)
+    chunks = (Chunk(partial(read, f.lines), f.done) for f in framed)
+    return Opened("csv", tuple(map(printable, unknown)), chunks, more, dialect)
 
 
 def _every_line(path: Path, url: str, limits: Limits) -> Iterator[bytes]:
@@ -104,10 +128,19 @@ def _framed(path: Path, url: str, limits: Limits) -> Iterator[_Framed]:
         beginning = read(_BEGINNING)
         if beginning.startswith(_BOM):
             beginning = beginning.replace(_BOM, b"   ", 1)  # blanks, so that offsets stay right
+        begin = _after(beginning, read)
+        if (head := _header(beginning)) is not None:
+            for records in of_csv(begin, url, limits.json_bytes, rows=limits.rows, head=head):
+                yield _Framed("csv", records, stored() / total)
+            return
         form, frame = _form(beginning[:_PIECE], url, limits.events_key)
-        framed = frame(_after(beginning, read), url, limits.json_bytes)
-        for lines in bounded(framed, limits.rows):
+        for lines in bounded(frame(begin, url, limits.json_bytes), limits.rows):
             yield _Framed(form, lines, stored() / total)
+
+
+def _header(beginning: bytes) -> Header | None:
+    """Return the header of CSV; JSON is not looked at for one."""
+    return None if beginning.lstrip()[:1] in {b"", b"{", b"["} else header(beginning)
 
 
 def _form(
@@ -122,7 +155,10 @@ def _form(
         return "ndjson", of_ndjson
     what = "UTF-16 text" if beginning.startswith(_UTF16) else f"the bytes {beginning[:16]!r}"
     message = f"{url} is no timeline: it begins with {what}"
-    hint = "Expected Parquet, or NDJSON or a JSON array in UTF-8, plain, gzip or zstd"
+    hint = (
+        "Expected Parquet, or NDJSON, a JSON array or CSV with the header of a timeline, "
+        "in UTF-8, plain, gzip or zstd"
+    )
     raise SourceError(message, hint=hint)
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import polars as pl
 
 from cefline.read.carry import Carried
-from cefline_schemas.timeline import FIELDS, Field
+from cefline_schemas.dialects import DIALECTS
+from cefline_schemas.timeline import Field
 
 _NOT_TEXT = r"\s*:\s*(?:[\[{]|-?[0-9]+[.eE])"
 _ESCAPED = r"""\\u[dD][89a-fA-F]|\\u00[2-7][0-9a-fA-F]\w*"\s*:"""  # surrogates; names with escapes
@@ -43,9 +44,9 @@ class Names(NamedTuple):
 
 
 @cache
-def names(carried: Carried = ()) -> Names:
-    """Return the names of the field table and of what is carried beside it."""
-    fields = {name: row for row in FIELDS for name in row.names}
+def names(carried: Carried = (), dialect: str = "cado") -> Names:
+    """Return the names that a dialect has for the field table, and of what is carried beside it."""
+    fields = {name: row for row in DIALECTS[dialect].fields for name in row.names}
     column = dict(zip(fields, fields, strict=True)) | {name: row.name for name, row in carried}
     fields |= dict(carried)
     texts = [column[name] for name, row in fields.items() if row.type in {"text", "list"}]

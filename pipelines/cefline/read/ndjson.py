@@ -24,7 +24,6 @@ from cefline.read.carry import Carried
 from cefline.read.frames import Lines, origin
 from cefline.read.names import QUICK, Names, names
 from cefline.records import REJECTS, apply, no_rejects, unchunked
-from cefline_schemas.timeline import CANONICAL
 
 _KEY = r'"[^"\\]*":'
 _KEY_END = '":'
@@ -37,19 +36,27 @@ _FEW = 64
 """So many lines at most are looked at because of one that polars refuses."""
 
 
-def load(lines: Lines, url: str, carried: Carried = (), *, accept_truncated: bool = False) -> Batch:
+def load(
+    lines: Lines,
+    url: str,
+    carried: Carried = (),
+    *,
+    dialect: str = "cado",
+    accept_truncated: bool = False,
+) -> Batch:
     """Parse lines into a batch; lines that are no readable JSON object become rejects.
 
     Args:
         lines: whole lines.
         url: the source, for messages.
         carried: what is read beside the field table.
+        dialect: whose names they have.
         accept_truncated: whether a last line that breaks off is a reject, too.
 
     Raises:
         TruncatedError: the source's last line is neither terminated nor readable.
     """
-    table = names(carried)
+    table = names(carried, dialect)
     frame = _parsed(lines.text, table)
     try:
         if frame is not None:
@@ -79,15 +86,15 @@ def _load_sound(frame: pl.DataFrame, lines: Lines, table: Names) -> Batch:
     return _batch(lines, frame, texts, ordinals, no_rejects(), table=table)
 
 
-def unknown_names(lines: Iterable[bytes]) -> list[str]:
-    """Return the names that no field takes, in the order in which lines first have them."""
+def names_of(lines: Iterable[bytes]) -> list[str]:
+    """Return the names that lines have, in the order in which they first do."""
     found: dict[str, None] = {}
     for line in lines:
         try:
             found.update(dict.fromkeys(json_object(line)))
         except (ValueError, RecursionError):
             continue  # it becomes a reject when its chunk is loaded
-    return [name for name in found if name not in CANONICAL]
+    return list(found)
 
 
 def _load_checked(lines: Lines, table: Names, block: int = 512) -> Batch:

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from cefline.errors import SourceError, TruncatedError
 from cefline.read.batch import Batch, Chunk, Limits, Opened
 from cefline.read.carry import carried
+from cefline.read.dialect import told
 from cefline.read.dictionaries import plans
 from cefline.shown import printable
-from cefline_schemas.timeline import CANONICAL
 
 _OPTIONS = {"buffer_size": 1 << 18, "coerce_int96_timestamp_unit": "us"}
 """Read in pieces, and not mapped: of a row group of any size, and of a file of any size, little is
@@ -38,20 +38,30 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         message = f"{url} begins like Parquet but can't be opened: {str(err).rstrip('.')}"
         raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
-    unknown = [name for name in names if name not in CANONICAL]
+    dialect = told(names, url, limits.dialect)
+    unknown = [name for name in names if name not in dialect.known]
     more = carried(url, unknown, limits.unknown)
-    columns = {name: name for name in CANONICAL} | {name: row.name for name, row in more}
+    columns = {name: name for name in dialect.known} | {name: row.name for name, row in more}
     known = [name for name in names if name in columns]
-    if twice := sorted({name for name in known if known.count(name) > 1}):
-        message = f"{url} has columns twice: {', '.join(twice)}"
-        raise SourceError(message, hint="Export it again with one column of each name")
+    check_twice(url, known)
     if not known:
         message = (
             f"{url} has no column of a timeline; its columns are {printable(', '.join(names[:20]))}"
         )
         raise SourceError(message, hint="`cefline fields` shows the names that are known")
     chunks = _chunks(path, url, metadata, {name: columns[name] for name in known}, limits)
-    return Opened("parquet", tuple(map(printable, unknown)), chunks, more)
+    return Opened("parquet", tuple(map(printable, unknown)), chunks, more, dialect)
+
+
+def check_twice(url: str, names: list[str]) -> None:
+    """Make sure that no column is there twice.
+
+    Raises:
+        SourceError: one is.
+    """
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = f"{url} has columns twice: {printable(', '.join(twice))}"
+        raise SourceError(message, hint="Export it again with one column of each name")
 
 
 def _chunks(

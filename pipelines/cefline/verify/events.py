@@ -65,7 +65,7 @@ def compare(
         found: what is known of it.
     """
     opened = open_source(local.path, local.source.url, limits(config))
-    made = converter(config, opened.carried, manifest["delivery"])
+    made = converter(config, opened.carried, opened.dialect, manifest["delivery"])
     delivered = {name: _lines(parts, dest) for name, parts in _by_partition(manifest).items()}
     found.compared = filtered = 0
     same = manifest["text_format"] == TEXT_FORMAT[config.profile] and manifest["segment"] == 1
