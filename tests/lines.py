@@ -54,7 +54,7 @@ def written(content: bytes, **settings: Any) -> Written:  # noqa: ANN401 - a con
         path = Path(folder) / "source"
         path.write_bytes(content)
         opened = open_source(path, URL, limits(config))
-        conversion = converter(config, opened.carried)
+        conversion = converter(config, opened.carried, opened.dialect)
         made = [convert(chunk, conversion) for chunk in opened.chunks]
         slices = [one.lines for batch in made for one in batch.slices]
     lines = [line.removesuffix("\n") for part in slices for line in part.to_pylist()]

@@ -669,6 +669,61 @@ def test_a_field_that_differs_is_named(site: Site, field: Any) -> None:  # noqa:
     assert differences(site) == [f"event 2: {field.name} is not what the source says"]
 
 
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_a_field_of_json_that_differs_is_named(site: Site, field: Any) -> None:  # noqa: ANN401 - a Field
+    """As of CEF, where the type is only in the header."""
+    content = b"".join(json.dumps(full(0)).encode() + b"\n" for _ in range(3))
+    delivery = site.one("a.jsonl", content, part_size=1 << 20, format="json")
+    old, new = (json.dumps(value) for value in VALUES[field.type])
+
+    def edit(lines: list[bytes]) -> list[bytes]:
+        pair = f'"{field.name}":{old}'.encode()
+        assert lines[1].count(pair) == 1
+        return [lines[0], lines[1].replace(pair, f'"{field.name}":{new}'.encode()), lines[2]]
+
+    forged(site, delivery, edit)
+    assert differences(site) == [f"event 2: {field.name} is not what the source says"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (',"msg":"a2"', "", ["event 3: msg is not what the source says"]),
+        ('"a2"', '"a2 "', ["event 3: msg is not what the source says"]),
+        ('"tag":"t",', '"tag":"t","host":"h",', ["event 3: host is not what the source says"]),
+        (
+            '"tag":"t",',
+            '"tag":"t","zz":1,',
+            [
+                "event 3: its header or keys are not what the source gives",
+                "zz is no field of the source",
+            ],
+        ),
+        (
+            '"tag":"t",',
+            '"tag": "t",',
+            ["event 3: its header or keys are not what the source gives"],
+        ),
+    ],
+)
+def test_a_line_of_json_that_differs_is_named(
+    site: Site, old: str, new: str, expected: list[str]
+) -> None:
+    content = events("a", 5, evidence_id=1, tag="t")
+    delivery = site.one("a.jsonl", content, part_size=1 << 20, format="json")
+    forged(site, delivery, text_edit(old, new))
+    assert differences(site) == expected
+
+
+def test_a_part_of_json_whose_line_is_none_is_changed(site: Site) -> None:
+    content = events("a", 5, evidence_id=1)
+    delivery = site.one("a.jsonl", content, part_size=1 << 20, format="json")
+    forged(site, delivery, text_edit('"msg":"a2"', '"msg":a2'))
+    (finding, *_) = [f for one in site.verify() for f in one.findings]
+    assert finding.verdict == "changed"
+    assert "line 3 is no line of CadoJson" in finding.what
+
+
 def text_edit(old: str, new: str) -> Callable[[list[bytes]], list[bytes]]:
     """Return what changes the third line."""
 

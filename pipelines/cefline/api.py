@@ -7,13 +7,13 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from cefline.cadojson import rendering
 from cefline.conform import Conformed, Rules, conform
 from cefline.homes import check_profile
 from cefline.parse import parse
 from cefline.read import Batch, Limits, open_source
 from cefline.records import as_series
 from cefline.render import Profile
-from cefline.render import render as render_columns
 from cefline_schemas.dictionary import ProfileName
 
 __all__ = ["parse", "read", "render"]
@@ -50,11 +50,12 @@ def read(
 def render(
     frame: pl.DataFrame, profile: Profile | ProfileName = _PROFILE, rules: Rules = _RULES
 ) -> pl.Series:
-    """Render events as CEF lines, without their LF.
+    """Render events as lines of CEF, or of CadoJson, without their LF.
 
     Args:
         frame: a row for each event; columns under any of the names and types of the field table.
-        profile: constants and choices of the lines, or the name of a profile with the defaults.
+        profile: constants and choices of the lines, or the name of a profile with the defaults;
+            with `format` "json" they are CadoJson.
         rules: what only the user can know of the frame.
 
     Returns:
@@ -69,11 +70,13 @@ def render(
         profile = Profile(name=profile)
     data = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
     batch = data.to_batches()[0] if data.num_rows else pa.RecordBatch.from_pylist([], data.schema)
+    if profile.format == "json":
+        rules = replace(rules, lists="value")
     conformed = conform(Batch(batch, pl.int_range(frame.height, eager=True)), rules)
     lines = pl.repeat(None, frame.height, dtype=pl.String, eager=True).alias("line")
     if conformed.ordinals.is_empty():
         return lines
-    rendered = render_columns(conformed.columns, profile)
+    rendered = rendering(profile)(conformed.columns, profile)
     text = pl.concat([pl.Series(part) for _, part in rendered.slices()]).str.strip_suffix("\n")
     return lines.scatter(conformed.ordinals.gather(rendered.rows), text)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cefline.pack import Compression
     from cefline.read.carry import Unknown
     from cefline.read.dialect import Wanted
+    from cefline.render import Format
     from cefline.times import Unit
     from cefline_schemas.cef import Framing
     from cefline_schemas.dictionary import ProfileName
@@ -42,6 +43,7 @@ class Config:
     sources: tuple[str, ...] = ()
     dest: str | None = None
     state: str | None = None
+    format: Format = "cef"
     profile: ProfileName = "cado"
     partition_by: tuple[str, ...] = ("evidence_id",)
     hive: bool = False
@@ -142,6 +144,7 @@ class Config:
 
 
 _PLANNED = (
+    "format",
     "profile",
     "partition_by",
     "hive",
@@ -313,6 +316,11 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
         yield "compression_level is set and compression is not gzip"
     if given.get("readers") == "keep" and given.get("assume") == "delivered":
         yield "assume is delivered and readers is keep: then what is not there was never delivered"
+    if given.get("format") == "json":
+        others = {"profile": "cado", "framing": "none", "cef_version": 0}
+        for name, default in others.items():
+            if given.get(name, default) != default:
+                yield f"{name} is {given[name]} and format is json: it is about CEF"
 
 
 def _of_selection(given: Mapping[str, Any]) -> Iterator[str]:

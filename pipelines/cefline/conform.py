@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from cefline import coerce, literal, members, times
 from cefline.counts import PRESENT, Counts
+from cefline.escape import json_text
 from cefline.read.batch import Batch
 from cefline.records import (
     ARROW,
@@ -147,6 +148,8 @@ def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes)
     structures = nested[name] if nested is not None and name in nested else None
     if row.type in {"text", "list"}:
         text = _text(column, row, notes, rules.lists)
+        if row.type == "list" and rules.lists == "value" and not pa.types.is_nested(column.type):
+            text = _quoted(text)
         if structures is None:
             return text
         return _with_structures(text, structures, row, rules.lists)
@@ -162,6 +165,14 @@ def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes)
     if batch.typed and not coerce.is_native(values.dtype, row.type):
         notes.counts[row.name, "coerced"] += len(typed) - typed.null_count()
     return typed.to_arrow()
+
+
+def _quoted(text: pa.Array) -> pa.Array:
+    """Return text as JSON's strings; dictionaries stay dictionaries."""
+    if isinstance(text, pa.DictionaryArray):
+        return pa.DictionaryArray.from_arrays(text.indices, _quoted(text.dictionary))
+    escaped = pl.Series(json_text(text).text)
+    return as_text(apply(escaped, pl.format('"{}"', "")))
 
 
 def _filled(values: pl.Series) -> pl.Series:

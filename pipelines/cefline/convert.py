@@ -9,6 +9,7 @@ from typing import TypeVar
 import polars as pl
 
 from cefline import times
+from cefline.cadojson import rendering
 from cefline.config import Config
 from cefline.conform import Conformed, Rules, conform
 from cefline.counts import Counts, Sizes
@@ -18,7 +19,7 @@ from cefline.partition import partition
 from cefline.read import SMALL, Batch, Chunk, Limits
 from cefline.read.carry import Carried
 from cefline.records import REJECTS, placed
-from cefline.render import Profile, render
+from cefline.render import Profile
 from cefline.selection import Selection, select, written
 from cefline.terms import Condition, Term, both
 from cefline_schemas.dialects import CADO, Dialect
@@ -102,11 +103,13 @@ def converter(
     """
     fields = with_carried(tuple(row for _, row in carried), dialect.fields)
     stamp = delivery if config.stamp else ""
-    given = (config.time_unit, config.timezone, config.lists)
+    lists = config.lists if config.format == "cef" else "value"
+    given = (config.time_unit, config.timezone, lists)
     lines = (config.header, config.severity, config.subseconds, config.max_event)
+    how = (stamp, config.framing, config.cef_version, config.format)
     return Converter(
         Rules(*given, fields, config.evidence_id, dialect),
-        Profile(*lines, fields, config.profile, stamp, config.framing, config.cef_version),
+        Profile(*lines, fields, config.profile, *how),
         config.partition_by,
         hive=config.hive,
         selection=selected(config) or None,
@@ -151,7 +154,7 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
     if conformed.ordinals.is_empty():
         said = (conformed.rejects, conformed.counts, conformed.seen)
         return Converted((), read, *said, 0, chunk.done, batch.notes, filtered=filtered)
-    rendered = render(columns, converter.profile)
+    rendered = rendering(converter.profile)(columns, converter.profile)
     folders = partition(
         conformed.columns, converter.partition_by, len(conformed.ordinals), hive=converter.hive
     ).take(rendered.rows.to_arrow())

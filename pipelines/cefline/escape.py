@@ -47,7 +47,7 @@ class Escaped:
 
 def escape(text: pa.LargeStringArray, escapes: cef.Escapes) -> Escaped:
     """Escape each value (null stays null) and make unsafe characters visible."""
-    return _make_visible(_escape(text, escapes), escapes)
+    return _make_visible(_escape(text, escapes), escapes[0][1])
 
 
 def unescape(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
@@ -65,7 +65,7 @@ def unescape(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
 
 def visible(text: pl.Series) -> pl.Series:
     """Return text as readers get it: what no reader can carry is written as an escape."""
-    return pl.Series(_make_visible(as_text(text), (("\\", "\\"),)).text)
+    return pl.Series(_make_visible(as_text(text), "\\").text)
 
 
 def escape_constant(text: str, escapes: cef.Escapes) -> str:
@@ -90,7 +90,17 @@ def _chain(text: pl.Series, escapes: cef.Escapes) -> pl.Series:
     return apply(text, escaped)
 
 
-def _make_visible(text: pa.LargeStringArray, escapes: cef.Escapes) -> Escaped:
+def json_text(text: pa.LargeStringArray) -> Escaped:
+    """Escape each value as JSON's strings are, without their quotes; line breaks of any kind."""
+    return _make_visible(_escape(text, cef.JSON_ESCAPES), "\\")
+
+
+def json_value(text: pa.LargeStringArray) -> Escaped:
+    """Escape, in JSON, what some reader takes for a line break or can't carry."""
+    return _make_visible(text, "\\")
+
+
+def _make_visible(text: pa.LargeStringArray, backslash: str) -> Escaped:
     values = pl.Series(text)
     odd = _odd(text)
     if odd.is_empty():
@@ -103,7 +113,7 @@ def _make_visible(text: pa.LargeStringArray, escapes: cef.Escapes) -> Escaped:
     unsafe = (replaced > 0).arg_true()
     shown = values.gather(unsafe)
     for character in shown.str.extract_all(cef.UNSAFE).explode().unique().sort():
-        visible = escapes[0][1] + f"u{ord(character):04x}"
+        visible = f"{backslash}u{ord(character):04x}"
         shown = shown.str.replace_all(character, visible, literal=True)
     return Escaped(as_text(values.scatter(unsafe, shown)), replaced, bidi)
 

@@ -44,7 +44,7 @@ def part(
         turn: number of the turn that publishes it.
         partition: its partition's folder; empty where there is no partitioning.
         number: place of the part in key order over the delivery, from 1.
-        suffix: `.cef`, `.cef.gz` or `.cef.zst`.
+        suffix: `.cef`, `.cef.gz` or `.cef.zst`; `.jsonl` in its place for JSON.
         hive: whether the day is written as `dt=2026-01-12`.
     """
     name = f"{turn:08d}-{number:06d}{suffix}"

@@ -11,11 +11,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import polars as pl
 
-Form = Literal["python", "json"]
+Form = Literal["python", "json", "value"]
+"""`value` is JSON in which lone surrogates are visible text: whatever reads it, reads it all."""
 
 _BLANKS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _CONTROLS = {chr(n): f"\\u{n:04x}" for n in range(0x20)}
@@ -32,11 +34,11 @@ class _Signs(NamedTuple):
     """The backslash comes first."""
 
 
+_JSON = _Signs('"', "true", "false", "null", {"\\": "\\\\", '"': '\\"', **_CONTROLS, **_BLANKS})
 _SIGNS: Mapping[Form, _Signs] = {
     "python": _Signs("'", "True", "False", "None", {"\\": "\\\\", "'": "\\'", **_BLANKS}),
-    "json": _Signs(
-        '"', "true", "false", "null", {"\\": "\\\\", '"': '\\"', **_CONTROLS, **_BLANKS}
-    ),
+    "json": _JSON,
+    "value": _JSON,
 }
 _TABLES = {form: str.maketrans({**signs.escapes}) for form, signs in _SIGNS.items()}
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -62,7 +64,7 @@ def expression(
         text = _object(value, dtype, members, form)
     elif dtype == pl.Boolean:
         text = pl.when(value).then(pl.lit(signs.true)).otherwise(pl.lit(signs.false))
-    elif dtype.is_float() and form == "json":
+    elif dtype.is_float() and form != "python":
         text = value.cast(pl.String)
         text = pl.when(value.is_finite()).then(text).otherwise(_quoted(text, signs))
     elif dtype.is_numeric():
@@ -81,14 +83,19 @@ def of_json(texts: pl.Series, members: Sequence[str] = (), form: Form = "python"
         ValueError: a text is not JSON.
     """
     distinct = texts.drop_nulls().unique()
-    made = [
-        _SURROGATE.sub(_visible, _literal(json.loads(text), members, form)) for text in distinct
-    ]
+    made = [of_value(json.loads(text), members, form) for text in distinct]
     return texts.replace_strict(distinct, pl.Series(made, dtype=pl.String), default=None)
 
 
-def _visible(surrogate: re.Match[str]) -> str:
-    return f"\\u{ord(surrogate[0]):04x}"
+def of_value(value: object, members: Sequence[str] = (), form: Form = "python") -> str:
+    """Return the literal of a value as JSON's reader gives it."""
+    backslash = "\\\\" if form == "value" else "\\"
+    shown = partial(_visible, backslash=backslash)
+    return _SURROGATE.sub(shown, _literal(value, members, form))
+
+
+def _visible(surrogate: re.Match[str], backslash: str) -> str:
+    return f"{backslash}u{ord(surrogate[0]):04x}"
 
 
 def float_text(value: float) -> str:

@@ -52,7 +52,7 @@ def parse(
     profile: ProfileName = "cado",
     fields: tuple[Field, ...] = FIELDS,
 ) -> pl.DataFrame:
-    """Parse CEF lines into a frame with a row for each line.
+    """Parse CEF lines into a frame with a row for each line; lines of CadoJson likewise.
 
     Args:
         lines: lines without LF, or CEF text (bytes), or the path of a part (plain, gzip or zstd).
@@ -65,6 +65,7 @@ def parse(
         seconds), then other keys as String. `type` is Name where the extension leaves it out.
         Profile `dictionary` has the same fields, and times in milliseconds in `eventTimeMillis`.
         A syslog header before `CEF:`, as `framing` writes it, is left off.
+        CadoJson has no header; its lists and other keys are JSON.
 
     Raises:
         SourceError: a line is not CEF, or a value not of its field's type; with the line's number.
@@ -72,6 +73,10 @@ def parse(
     """
     check_profile(profile)
     text = _lines(lines)
+    if len(text) and text[0].startswith("{"):
+        from cefline.cadojson import parse_json
+
+        return parse_json(text)
     starts = range(0, max(len(text), 1), _ROWS)
     parsed = (_parse(text.slice(n, _ROWS), n, profile, fields) for n in starts)
     frame = pl.concat(list(parsed), how="diagonal")

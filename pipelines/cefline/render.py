@@ -7,7 +7,7 @@ distinct value where a column is dictionary-encoded. The last join's buffer is t
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -46,6 +46,8 @@ TEXT: Mapping[Type | Spelling, pl.Expr] = {
 }
 """A field's type to the expression that makes its text; all the code that knows types."""
 
+Format = Literal["cef", "json"]
+
 _ESCAPED = {"text", "list"}
 
 SHORT = 1 << 20
@@ -67,6 +69,7 @@ class Profile:
     """The delivery, which each line says before all fields; nothing where it is empty."""
     framing: cef.Framing = "none"
     cef_version: int = 0
+    format: Format = "cef"
 
 
 class Fragment(NamedTuple):
@@ -104,11 +107,14 @@ class Rendered:
         sizes[HEADER] = int(self.lengths.sum()) - sizes.total()
         return sizes
 
+    end: str = "\n"
+    """What ends each line, an LF last."""
+
     def slices(self) -> Iterator[tuple[int, pa.LargeStringArray]]:
         """Yield the index of the first line and the lines, each with the LF that ends it."""
         for start, count in _cuts(self.lengths):
             cut = [Fragment(p, text.slice(start, count)) for p, text in self.fragments]
-            yield start, _join(cut)
+            yield start, _join(cut, self.end)
 
 
 def render(columns: Columns, profile: Profile) -> Rendered:
@@ -122,7 +128,8 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     columns = {**columns, "type": named.repeated}
     written, fields, rejected, counts = [], list[str](), [no_rejects()], Counts()
     if profile.stamp:
-        written.append(_stamp(profile.stamp, height))
+        stamp = escape_constant(profile.stamp, cef.EXTENSION_ESCAPES)
+        written.append(constant(f" {cef.STAMP}={stamp}", height))
         fields.append(cef.STAMP)
     for (row, _, column, again), (fragment, said) in _written(columns, profile):
         written.append(fragment)
@@ -132,11 +139,12 @@ def render(columns: Columns, profile: Profile) -> Rendered:
             counts[row.name, REPLACED] += int(said.replaced.sum())
         if said.bidi is not None and not again:
             counts[row.name, "bidi"] += int(said.bidi.sum())
-    whole = _bounded([header, *written], pl.concat(rejected), counts, profile.max_event)
+    whole = bounded([header, *written], pl.concat(rejected), counts, profile.max_event)
     return replace(whole, fields=tuple(fields))
 
 
-def _keys(profile: Profile) -> Iterator[Field]:
+def keys(profile: Profile) -> Iterator[Field]:
+    """Yield the fields of a line, in the order of their keys."""
     for row in profile.fields:
         yield row
         if row.name == "eventTime" and profile.subseconds:
@@ -145,9 +153,9 @@ def _keys(profile: Profile) -> Iterator[Field]:
 
 def _written(columns: Columns, profile: Profile) -> Iterator[tuple[Pair, tuple[Fragment, Escaped]]]:
     """Yield the pairs that some row has, and their text with what was found."""
-    found = pairs(_keys(profile), columns, profile.name)
+    found = pairs(keys(profile), columns, profile.name)
     present = [pair for pair in found if pair.column is not None and _some(pair.column)]
-    escaped = _escaped([_values(pair.column) for pair in present if pair.row.type in _ESCAPED])
+    escaped = _escaped([values(pair.column) for pair in present if pair.row.type in _ESCAPED])
     for pair in present:
         if pair.row.type in _ESCAPED:
             yield pair, _fragment(pair, next(escaped))
@@ -161,7 +169,7 @@ def _some(column: pa.Array) -> bool:
     return bool(column.null_count < len(column))
 
 
-def _values(column: pa.Array) -> pa.LargeStringArray:
+def values(column: pa.Array) -> pa.LargeStringArray:
     """Return what is escaped of a column: each value of a dictionary once."""
     return column.dictionary if isinstance(column, pa.DictionaryArray) else column
 
@@ -190,12 +198,22 @@ def _fragment(pair: Pair, said: Escaped) -> tuple[Fragment, Escaped]:
     return Fragment("", spread), said.spread(pl.Series(pair.column.indices))
 
 
-def _stamp(stamp: str, height: int) -> Fragment:
-    pair = f" {cef.STAMP}={escape_constant(stamp, cef.EXTENSION_ESCAPES)}"
+def constant(text: str, height: int) -> Fragment:
+    """Return what is the same in each line."""
     indices = pa.repeat(pa.scalar(0, pa.int32()), height)
-    return Fragment(
-        "", pa.DictionaryArray.from_arrays(indices, pa.array([pair], pa.large_string()))
-    )
+    values = pa.array([text], pa.large_string())
+    return Fragment("", pa.DictionaryArray.from_arrays(indices, values))
+
+
+def with_prefix(
+    prefix: str, column: pa.Array, said: Escaped, end: str = ""
+) -> tuple[Fragment, Escaped]:
+    """Return what a column adds to lines, and what was found in it; a dictionary stays one."""
+    text = _concat(said.text, end) if end else said.text
+    if not isinstance(column, pa.DictionaryArray):
+        return Fragment(prefix, text), said
+    pairs = pa.DictionaryArray.from_arrays(column.indices, _concat(prefix, text))
+    return Fragment("", pairs), said.spread(pl.Series(column.indices))
 
 
 def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame:
@@ -256,13 +274,20 @@ def _lead(header: pa.Array, pairs: list[Fragment]) -> tuple[pa.Array, list[Fragm
     return _concat(header, without_space), rest
 
 
-def _bounded(
-    fragments: list[Fragment], rejected: pl.DataFrame, counts: Counts, max_event: int
+def bounded(
+    fragments: list[Fragment],
+    rejected: pl.DataFrame,
+    counts: Counts,
+    max_event: int,
+    end: str = "\n",
 ) -> Rendered:
+    """Return the lines that fragments make, but for those of more than `max_event` bytes."""
     height = len(fragments[0].text)
     pairs = reduce(pc.add, map(_length, fragments[1:]), pa.repeat(0, height))
     lf_less_space = pc.equal(pairs, 0).cast(pa.int64())  # no space stands before the first pair
-    lengths = pl.Series(pc.add(pc.add(_length(fragments[0]), pairs), lf_less_space))
+    lengths = pl.Series(pc.add(pc.add(_length(fragments[0]), pairs), lf_less_space)) + (
+        len(end) - 1
+    )
     rows = pl.int_range(height, dtype=pl.UInt32, eager=True)
     long = lengths > max_event
     if long.any():
@@ -274,7 +299,7 @@ def _bounded(
         too_long = rejects("row", which, field=None, reason=reason, raw=raw)
         rejected = pl.concat([rejected, too_long])
         lengths, rows = lengths.filter(~long), rows.filter(~long)
-    return Rendered(fragments, lengths, rows, rejected, counts)
+    return Rendered(fragments, lengths, rows, rejected, counts, end=end)
 
 
 def _length(part: Fragment) -> pa.Int64Array:
@@ -294,9 +319,9 @@ def _cuts(lengths: pl.Series) -> Iterator[tuple[int, int]]:
         start, done = stop, int(ends[stop - 1])
 
 
-def _join(parts: list[Fragment]) -> pa.LargeStringArray:
+def _join(parts: list[Fragment], ended: str) -> pa.LargeStringArray:
     lead, rest = _lead(parts[0].text, parts[1:])
-    end, nothing = (pa.scalar(text, pa.large_string()) for text in ("\n", ""))
+    end, nothing = (pa.scalar(text, pa.large_string()) for text in (ended, ""))
     texts = (text for part in rest for text in _texts(part))
     return pc.binary_join_element_wise(lead, *texts, end, nothing, null_handling="skip")
 

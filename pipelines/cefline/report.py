@@ -138,7 +138,7 @@ class Report:
             delivered = f"{sum(part.events for part in self.parts):,} would be delivered"
         filtered = f", {self.filtered:,} filtered" if self.filtered else ""
         yield f"{self.read:,} events read, {delivered}, {self.rejected:,} rejected{filtered}"
-        sizes = f"{size_text(text)} of CEF text, {size_text(stored)} stored"
+        sizes = f"{size_text(text)} of text, {size_text(stored)} stored"
         yield f"{len(self.parts):,} parts, {sizes}, in {self.seconds:.1f} s"
         if shares := _shares(self.sizes):
             yield "text by field:"

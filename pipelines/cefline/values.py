@@ -223,6 +223,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "bucket": text,
     "folder": text,
     "state": place,
+    "format": choice("cef", "json"),
     "profile": choice(*PROFILES),
     "partition_by": partitions,
     "hive": truth,

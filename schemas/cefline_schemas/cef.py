@@ -29,7 +29,20 @@ EXTENSION_ESCAPES: Escapes = (("\\", "\\\\"), ("=", "\\="), ("\n", "\\n"), ("\r"
 """Raw and escaped; the backslash first. No other escape exists: Beats and liblognorm fail on any
 other, `\\|` and `\\t` included."""
 
-NEEDS_ESCAPE = {HEADER_ESCAPES: r"[\\|]", EXTENSION_ESCAPES: r"[\\=\n\r]"}
+JSON_ESCAPES: Escapes = (
+    ("\\", "\\\\"),
+    ('"', '\\"'),
+    ("\n", "\\n"),
+    ("\r", "\\r"),
+    ("\t", "\\t"),
+)
+"""Raw and escaped, in texts of CadoJson; the backslash first."""
+
+NEEDS_ESCAPE = {
+    HEADER_ESCAPES: r"[\\|]",
+    EXTENSION_ESCAPES: r"[\\=\n\r]",
+    JSON_ESCAPES: r"[\\\"\n\r\t]",
+}
 """What a value holds that needs escaping, as a regular expression."""
 
 UNSAFE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]"

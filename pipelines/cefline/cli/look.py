@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source")
 @click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True)
-@with_settings(
-    ["profile", "dialect", "time_unit", "timezone", *SELECTION, "framing", "cef_version"]
-)
+@with_settings(["format", "profile", "framing", "cef_version", *SELECTION])
+@with_settings(["dialect", "time_unit", "timezone"])
 @click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
 @click.option("--stamp", is_flag=True, help="Say the delivery in each line.")
 def preview(source: str, count: int, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
-    """Print the CEF lines of the first events of SOURCE; write nothing."""
+    """Print the lines of the first events of SOURCE; write nothing."""
     found = settings(file, options)
     progress(quiet=True)
 

@@ -25,6 +25,7 @@ Exit codes:
 """
 
 SETTINGS = {
+    "format": "Lines of cef, or of json: CadoJson.  [default: cef]",
     "profile": "Which CEF keys fields become: cado, dictionary.  [default: cado]",
     "partition_by": "Fields, or `day`, separated by commas, or `none`.  [default: evidence_id]",
     "part_size": "Text of a part at most.  [default: 64MiB]",

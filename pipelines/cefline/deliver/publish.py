@@ -62,7 +62,7 @@ def planned(part: Staged) -> dict[str, Any]:
 def key_of(plan: Mapping[str, Any], turn: Turn, number: int) -> str:
     """Return the key of a part of a plan, numbered from 1."""
     settings = plan["settings"]
-    folder, suffix = plan["parts"][number - 1]["partition"], SUFFIX[compression_of(plan)]
+    folder, suffix = plan["parts"][number - 1]["partition"], suffix_of(plan)
     return keys.part(turn.stamp, turn.number, folder, number, suffix, hive=settings["hive"])
 
 
@@ -334,6 +334,12 @@ def fenced_error(turn: Turn) -> FencedError:
     """Return the error of a run whose turn was closed by another one."""
     message = f"{turn} was closed by another run, since it made no progress"
     return FencedError(message, hint="Run again: what is left goes out under a later turn")
+
+
+def suffix_of(plan: Mapping[str, Any]) -> str:
+    """Return how the names of a plan's parts end."""
+    suffix = SUFFIX[compression_of(plan)]
+    return suffix.replace(".cef", ".jsonl") if plan["settings"].get("format") == "json" else suffix
 
 
 def compression_of(plan: Mapping[str, Any]) -> Compression:

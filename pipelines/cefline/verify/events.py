@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Self
 import polars as pl
 import pyarrow as pa
 
+from cefline import literal
+from cefline.cadojson import rendering
 from cefline.config import Config
 from cefline.conform import conform
 from cefline.convert import Converter, converter, limits
@@ -21,7 +23,7 @@ from cefline.parse import HEADER, parse
 from cefline.partition import partition
 from cefline.read import Chunk, open_source
 from cefline.records import Columns, apply, as_series
-from cefline.render import TEXT, Profile, render
+from cefline.render import TEXT, Profile
 from cefline.selection import select, written
 from cefline.sources import Local
 from cefline.verify.findings import Finding, Verified
@@ -102,7 +104,7 @@ def _rows(chunk: Chunk, made: Converter) -> _Rows:
     none = pl.Series(dtype=pl.String)
     if not height:
         return _Rows({}, conformed.ordinals, none, none, filtered)
-    rendered = render(columns, made.profile)
+    rendered = rendering(made.profile)(columns, made.profile)
     kept = rendered.rows  # all but the lines that are too long
     lines = pl.concat([none, *(pl.Series(text) for _, text in rendered.slices())])
     folders = partition(conformed.columns, made.partition_by, height, hive=made.hive)
@@ -150,7 +152,7 @@ def _differences(
     other = texts != rows.lines if whole else pl.repeat(False, len(lines), eager=True)
     for row in profile.fields:
         column, (key, form) = rows.columns.get(row.name), _read_as(row, profile)
-        said = nothing if column is None else visible(apply(as_series(column), TEXT[form]))
+        said = nothing if column is None else _said(column, row, form, profile)
         read = nothing
         if key in parsed.columns:
             read = apply(parsed[key], _READ.get(form, TEXT[form])).cast(pl.String)
@@ -180,6 +182,14 @@ def _read_as(row: Field, profile: Profile) -> tuple[str, Type | Spelling]:
     """Return where parsing has a field, and how it is spelled there: times as fine as can be."""
     fine = profile.name == "dictionary" and all(field.name != MILLIS for field in profile.fields)
     return (MILLIS, "millis") if row.type == "time" and fine else (row.name, row.type)
+
+
+def _said(column: pa.Array, row: Field, form: Type | Spelling, profile: Profile) -> pl.Series:
+    """Return what the source says of a field, as it is read back."""
+    text = apply(as_series(column), TEXT[form])
+    if profile.format == "cef":
+        return visible(text)
+    return literal.of_json(text, row.members, "value") if row.type == "list" else text
 
 
 _READ: Mapping[Type | Spelling, pl.Expr] = dict.fromkeys(
