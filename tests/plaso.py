@@ -1,6 +1,8 @@
 """Real plaso, in an environment of its own, and evidence for it to read."""
 
+import csv
 import fcntl
+import json
 import os
 import shutil
 import sqlite3
@@ -8,6 +10,7 @@ import struct
 import subprocess
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +79,60 @@ def timeline(bin_: Path, source: Path, into: Path, *formats: tuple[str, ...]) ->
     for path, options in zip(made, formats, strict=True):
         _run([bin_ / "psort", *common, *options, "--write", str(path), str(storage)], into)
     return made
+
+
+_DOCUMENTS = """
+import json, sys
+from plaso.output.opensearch_ts import OpenSearchTimesketchOutputModule as Module
+from plaso.scripts import psort
+
+def flush(self):
+    for document in self._event_documents[1::2]:
+        out.write(json.dumps(document) + "\\n")
+    self._event_documents, self._number_of_buffered_events = [], 0
+
+Module._Connect = Module._CreateIndexIfNotExists = lambda *_: None
+Module._FlushEvents = flush
+with open(sys.argv.pop(1), "w", encoding="utf-8") as out:
+    psort.Main()
+"""
+
+
+def documents(bin_: Path, into: Path) -> list[dict[str, Any]]:
+    """Return the documents that psort stores for Timesketch, without a server to store them."""
+    made, mappings = into / "documents", into / "mappings"
+    mappings.write_text("{}")
+    common = ["--unattended", "--quiet", "--logfile", str(into / "log.gz")]
+    index = ["--index_name", "x", "--timeline_identifier", "1"]
+    options = ["-o", "opensearch_ts", *index, "--opensearch_mappings", str(mappings)]
+    script = [str(bin_ / "python"), "-c", _DOCUMENTS, str(made)]
+    _run([*script, *common, *options, str(into / "timeline.plaso")], into)
+    stored = [json.loads(line) for line in made.read_text(encoding="utf-8").splitlines()]
+    own = ({"_id": f"id{n}", "_index": "x", "label": []} for n in range(len(stored)))
+    return [{**document, **more} for document, more in zip(stored, own, strict=True)]
+
+
+def by_timesketch(documents: list[dict[str, Any]], path: Path) -> Path:
+    """Write documents as Timesketch exports CSV: with pandas, a column for each name there is.
+
+    pandas has floats where an integer is missing in some row, and Python's text of lists.
+    """
+    names = list(dict.fromkeys(name for document in documents for name in document))
+    floats = {
+        name
+        for name in names
+        if any(name not in d for d in documents)
+        and all(type(d[name]) is int for d in documents if name in d)
+    }
+    rows = (
+        {n: float(v) if n in floats else ",".join(v) if n == "tag" else v for n, v in d.items()}
+        for d in documents
+    )
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
 
 
 def _run(arguments: list[str | Path], folder: Path) -> None:

@@ -102,6 +102,37 @@ def test_every_row_of_plasos_csv_is_delivered_whole(
     assert micros == [of_iso(row["datetime"]) for row in rows]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_every_event_of_timesketch_is_delivered_whole(
+    form: str, command: Callable[..., Result], exports: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """What plaso stores for Timesketch, exported as Timesketch does."""
+    made = plaso.documents(plaso.installed(), exports[0].parent)
+    assert len(made) == len(events(exports[0]))
+    source = tmp_path / "source"
+    if form == "csv":
+        plaso.by_timesketch(made, source)
+    else:
+        source.write_text("".join(json.dumps(e) + "\n" for e in made), encoding="utf-8")
+    frame = delivered(command, source, tmp_path / "out", "--subseconds")
+    assert frame["eventTime"].to_list() == [e["timestamp"] // 10**6 for e in made]
+    assert frame["eventTimeMicros"].cast(pl.Int64).to_list() == [e["timestamp"] for e in made]
+    for key, name in (
+        ("msg", "message"),
+        ("filePath", "display_name"),
+        ("format", "parser"),
+        ("type", "timestamp_desc"),
+        ("source", "source_short"),
+        ("sourcetype", "source_long"),
+        ("data_type", "data_type"),
+        ("eventId", "_id"),
+        ("sha256", "sha256_hash"),
+        ("host", "hostname"),
+        ("file_size", "file_size"),
+    ):
+        assert frame[key].to_list() == [e.get(name) for e in made], key
+
+
 def of_iso(text: str) -> int | None:
     """Return microseconds; plaso writes a date that is none where it has no time."""
     if text.startswith("0000"):

@@ -75,7 +75,8 @@ def _open_text(path: Path, url: str, limits: Limits) -> Opened:
     dialect = told(found, url, limits.dialect)
     if limits.unknown != "drop":
         found = names_of(_every_line(path, url, limits))
-    unknown = [name for name in found if name not in dialect.known]
+    known = dialect.known
+    unknown = [name for name in found if name not in known]
     more = carried(url, unknown, limits.unknown)
     read = partial(
         load,
@@ -90,9 +91,10 @@ def _open_text(path: Path, url: str, limits: Limits) -> Opened:
 
 def _open_csv(framed: Iterator[_Framed], first: Records, url: str, limits: Limits) -> Opened:
     dialect = told(first.names, url, limits.dialect)
-    unknown = [name for name in first.names if name not in dialect.known]
+    known = dialect.known
+    unknown = [name for name in first.names if name not in known]
     more = carried(url, unknown, limits.unknown)
-    columns = {name: name for name in dialect.known} | {name: row.name for name, row in more}
+    columns = {name: name for name in known} | {name: row.name for name, row in more}
     check_twice(url, [name for name in first.names if name in columns])
     read = partial(load_records, url=url, columns=columns, accept_truncated=limits.accept_truncated)
     chunks = (Chunk(partial(read, f.lines), f.done) for f in framed)

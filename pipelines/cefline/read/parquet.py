@@ -39,9 +39,10 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
         message = f"{url} begins like Parquet but can't be opened: {str(err).rstrip('.')}"
         raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
     dialect = told(names, url, limits.dialect)
-    unknown = [name for name in names if name not in dialect.known]
+    fields = dialect.known
+    unknown = [name for name in names if name not in fields]
     more = carried(url, unknown, limits.unknown)
-    columns = {name: name for name in dialect.known} | {name: row.name for name, row in more}
+    columns = {name: name for name in fields} | {name: row.name for name, row in more}
     known = [name for name in names if name in columns]
     check_twice(url, known)
     if not known:
