@@ -429,7 +429,10 @@ def near_misses(count: int) -> Iterator[dict[str, object]]:
         lambda: dice.choice(["a.b", "a..b", ".", "a b.c", "cs1Label=x cs1=y", "a|b", '"q"', " a "]),
     ]
     names = [field.name for field in FIELDS if field.type == "text"]
-    for number in range(count):
+    numbers = [field.name for field in FIELDS if field.type == "int"]
+    yield dict.fromkeys(names, "x" * 5000)  # of no key but our own
+    yield dict.fromkeys(numbers, 7) | {f.name: ["a"] for f in FIELDS if f.type == "list"}
+    for number in range(count - 2):
         picked = dice.sample(names, dice.randrange(1, 8))
         event: dict[str, object] = {name: dice.choice(texts)() for name in picked}
         event["eventTime"] = dice.choice([0, -1, 1, 0.0004, 1595194940.123, 2**40, -(2**40)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cefline.cli.options import SELECTION, SETTINGS, at_dest, settings, with_settings
+from cefline.cli.options import SELECTION, SETTINGS, TEXT, at_dest, settings, with_settings
 from cefline.cli.output import progress, say, write
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source")
 @click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True)
-@with_settings(["format", "profile", "framing", "cef_version", *SELECTION])
-@with_settings(["dialect", "time_unit", "timezone"])
+@with_settings([*TEXT, *SELECTION, "dialect", "time_unit", "timezone"])
 @click.option("--subseconds", is_flag=True, help="Add eventTimeMicros to each event.")
 @click.option("--stamp", is_flag=True, help="Say the delivery in each line.")
 def preview(source: str, count: int, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own

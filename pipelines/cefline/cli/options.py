@@ -63,6 +63,7 @@ SETTINGS = {
 }
 
 SELECTION = ["where", "min_severity", "since", "until", "fields", "drop"]
+TEXT = ["format", "profile", "framing", "cef_version"]
 """What `preview` takes as well."""
 
 
