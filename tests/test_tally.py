@@ -1,6 +1,7 @@
 """The tally: everything read is delivered or rejected, and too many rejects stop a source."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 import pyarrow as pa
@@ -82,6 +83,16 @@ def test_an_event_that_was_lost_or_doubled_is_found(read: int) -> None:
     """Where the sum does not hold, the run stops: it is a bug, and nothing may be published."""
     with pytest.raises(AssertionError, match=f"{read} events read, but 3 and 0"):
         run(batch(3, read=read))
+
+
+def test_what_is_filtered_is_part_of_the_balance() -> None:
+    """As many as were read and neither delivered nor rejected; one more or less is found."""
+    some = [replace(batch(2, read=5), filtered=3), replace(batch(read=4), filtered=4)]
+    tally, lines, _ = run(*some)
+    assert (tally.read, tally.filtered, lines) == (9, 7, 2)
+    for wrong in (6, 8):
+        with pytest.raises(AssertionError, match=f"9 events read, but 2 and 0 and {wrong}"):
+            run(some[0], replace(some[1], filtered=wrong - 3))
 
 
 def test_counts_and_reasons_add_up() -> None:
