@@ -68,8 +68,6 @@ def test_every_event_of_plaso_is_delivered_whole(
         ("data_type", "data_type"),
         ("sha256", "sha256_hash"),
         ("host", "hostname"),
-        ("file_size", "file_size"),
-        ("num_of_links", "number_of_links"),
     ):
         assert frame[key].to_list() == [e.get(name) for e in made], key
 
@@ -128,7 +126,6 @@ def test_every_event_of_timesketch_is_delivered_whole(
         ("eventId", "_id"),
         ("sha256", "sha256_hash"),
         ("host", "hostname"),
-        ("file_size", "file_size"),
     ):
         assert frame[key].to_list() == [e.get(name) for e in made], key
 

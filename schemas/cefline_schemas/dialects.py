@@ -70,10 +70,6 @@ _OF_PLASO = {
     "inode": "inode",
     "tag": "tag",
     "sha256": "sha256_hash",
-    "file_size": "file_size",
-    "uid": "owner_identifier",
-    "gid": "group_identifier",
-    "num_of_links": "number_of_links",
 }
 """Plaso's attributes. `hostname` and `username` are what its own l2tcsv output has as host and
 user. Attributes that only have the name of a field (`version`, `source`, `extra`, ...) are each
