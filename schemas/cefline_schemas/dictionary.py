@@ -187,6 +187,7 @@ PLACES: dict[str, Place] = {
     "version": _at(home("cn3", "FormatVersion", fits="number")),
     "isFolder": _at(home("fileType"), spelling="folder", why="`folder` or `file`"),
     "inode": _at(home("fileId", most=1023)),
+    "sha256": _at(home("fileHash", most=255)),
     "host": _at(
         home("dvc", fits="ipv4"),
         home("c6a1", "DeviceIPv6Address", fits="ipv6"),
