@@ -1,25 +1,26 @@
 """One batch from input columns to lines: what runs on every core."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import polars as pl
+import pyarrow.compute as pc
 
 from cefline import times
 from cefline.cadojson import rendering
 from cefline.config import Config
 from cefline.conform import Conformed, Rules, conform
-from cefline.counts import Counts, Sizes
+from cefline.counts import Counts, Found, Sizes
 from cefline.moments import micros
 from cefline.pack import Slice
 from cefline.partition import partition
 from cefline.read import SMALL, Batch, Chunk, Limits
 from cefline.read.carry import Carried
-from cefline.records import REJECTS, placed
-from cefline.render import Profile
+from cefline.records import REJECTS, Columns, as_series, placed
+from cefline.render import Profile, Rendered
 from cefline.selection import Selection, select, written
 from cefline.terms import Condition, Term, both
 from cefline_schemas.dialects import CADO, Dialect
@@ -69,6 +70,8 @@ class Converted:
     filtered: int = 0
     """Events that are not wanted."""
     sizes: Sizes = field(default_factory=Sizes)
+    found: Found = field(default_factory=Found)
+    """What a search among its events must find."""
 
 
 def limits(config: Config) -> Limits:
@@ -178,12 +181,25 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
         frozenset(_evidence(conformed)),
         filtered,
         rendered.sizes() if converter.measured else Sizes(),
+        _found(columns, rendered),
     )
 
 
 def _evidence(conformed: Conformed) -> list[int]:
     ids = conformed.columns.get("evidence_id")
     return [] if ids is None else pl.Series(ids).drop_nulls().unique().head(_EVIDENCE).to_list()
+
+
+def _found(columns: Columns, rendered: Rendered) -> Found:
+    """Return what a search among the rows that have a line must find."""
+    severities, times = rendered.severities, columns.get("eventTime")
+    stamps = pl.Series(dtype=pl.Int64) if times is None else as_series(times)
+    if len(rendered.rows) < len(severities):
+        severities = severities.gather(rendered.rows)
+        stamps = stamps if times is None else stamps.gather(rendered.rows)
+    counted = Counter(dict(severities.value_counts(name="events").rows()))
+    first, last = pc.min_max(stamps.to_arrow()).as_py().values()
+    return Found(counted, len(stamps) - stamps.null_count(), first, last)
 
 
 def _with_raw(rejected: pl.DataFrame, batch: Batch) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """What is counted of a source; without the libraries that convert it, so that reports are light."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -18,6 +19,39 @@ Sizes = Counter[str]
 
 HEADER = "(header)"
 """Where the bytes of lines are counted that are no field's: none can be named so."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search among delivered events must find, but for their number."""
+
+    severities: Counter[int] = field(default_factory=Counter)
+    """Events by the header's severity."""
+    timed: int = 0
+    """Events that have an `eventTime`."""
+    first: int | None = None
+    """The least `eventTime`, in microseconds."""
+    last: int | None = None
+
+    def add(self, other: Self) -> None:
+        """Take in what must be found among further events."""
+        self.severities += other.severities
+        self.timed += other.timed
+        times = [t for t in (self.first, self.last, other.first, other.last) if t is not None]
+        self.first, self.last = min(times, default=None), max(times, default=None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it in JSON's types; the manifest has it so."""
+        severities = {str(n): count for n, count in sorted(self.severities.items())}
+        times = {"events": self.timed, "first_micros": self.first, "last_micros": self.last}
+        return {"severities": severities, "event_times": times}
+
+    @classmethod
+    def of_json(cls, said: Mapping[str, Any]) -> Self:
+        """Return what `as_json` gave."""
+        severities = Counter({int(n): count for n, count in said["severities"].items()})
+        times = said["event_times"]
+        return cls(severities, times["events"], times["first_micros"], times["last_micros"])
 
 
 @dataclass(slots=True)
@@ -39,6 +73,8 @@ class Tally:
     """Events that are not wanted."""
     sizes: Sizes = field(default_factory=Sizes)
     """What each field adds to the text, where that is asked."""
+    found: Found = field(default_factory=Found)
+    """Of the events delivered."""
 
     def rejects_of(self, kind: str, name: str = "") -> int:
         """Return the number of rejects of a kind, of one field or of all."""
@@ -56,6 +92,7 @@ class Tally:
             "reasons": [[*key, n] for key, n in self.reasons.items()],
             "evidence": sorted(self.evidence),
             "notes": self.notes,
+            "found": self.found.as_json(),
         }
 
     @classmethod
@@ -66,4 +103,5 @@ class Tally:
         plain = (said["read"], said["delivered"], said["rejected"])
         evidence, filtered = set(said["evidence"]), said.get("filtered", 0)
         sizes = Sizes(said.get("sizes", {}))
-        return cls(*plain, counts, reasons, evidence, said["notes"], filtered, sizes)
+        found = Found.of_json(said["found"])
+        return cls(*plain, counts, reasons, evidence, said["notes"], filtered, sizes, found)

@@ -95,6 +95,8 @@ class Rendered:
     counts: Counts
     fields: tuple[str, ...] = ()
     """The field of each pair."""
+    severities: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.Int64))
+    """The header's, of each row of the batch, rejected ones as well (Int64)."""
 
     def sizes(self) -> Sizes:
         """Return the bytes that each field adds to the lines: space, key and value.
@@ -124,7 +126,8 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     """
     height = len(next(iter(columns.values())))
     named = name(columns, height)
-    header = _header(named.text, columns, profile)
+    graded = severities(columns, profile, height)
+    header = _header(named.text, graded, columns, profile)
     columns = {**columns, "type": named.repeated}
     written, fields, rejected, counts = [], list[str](), [no_rejects()], Counts()
     if profile.stamp:
@@ -140,7 +143,7 @@ def render(columns: Columns, profile: Profile) -> Rendered:
         if said.bidi is not None and not again:
             counts[row.name, "bidi"] += int(said.bidi.sum())
     whole = bounded([header, *written], pl.concat(rejected), counts, profile.max_event)
-    return replace(whole, fields=tuple(fields))
+    return replace(whole, fields=tuple(fields), severities=graded)
 
 
 def keys(profile: Profile) -> Iterator[Field]:
@@ -223,8 +226,7 @@ def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame
     return rejects("replaced", rows, field=row.name, reason=reason, raw=raw)
 
 
-def _header(named: pl.Series, columns: Columns, profile: Profile) -> Fragment:
-    severity = severities(columns, profile, len(named))
+def _header(named: pl.Series, severity: pl.Series, columns: Columns, profile: Profile) -> Fragment:
     start, fixed = _start(profile.device, profile.cef_version)
     rest = ("|", as_text(named), "|", as_text(severity.cast(pl.String)), "|")
     own: tuple[pa.Array | str, ...] = (start, fixed, *rest)

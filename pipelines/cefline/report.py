@@ -158,6 +158,7 @@ def counted(source: SourceReport) -> dict[str, Any]:
         "rejects": _reasons(tally),
         "reject_objects": list(source.reject_objects),
         "evidence": sorted(tally.evidence),
+        **tally.found.as_json(),
         "unknown_columns": list(source.unknown),
         "notes": list(source.tally.notes),
     }

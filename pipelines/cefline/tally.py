@@ -135,6 +135,7 @@ def _count(batch: Converted, tally: Tally) -> None:
     tally.sizes += batch.sizes
     tally.counts += batch.counts
     tally.notes += batch.notes
+    tally.found.add(batch.found)
     if len(tally.evidence) < MAX_EVIDENCE:
         tally.evidence |= batch.evidence
     kinds = batch.rejects.select("kind", pl.col("field").fill_null(""), "reason")

@@ -14,6 +14,8 @@ from cefline.cli.output import progress, say
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cefline.config import Config
+
 
 def _day(_context: click.Context, _option: click.Parameter, given: str) -> str:
     if not re.fullmatch(r"(\d{8})?", given):
@@ -33,6 +35,11 @@ def _day(_context: click.Context, _option: click.Parameter, given: str) -> str:
     callback=_day,
     help="Parts of turns before this day may have been removed.",
 )
+@click.option(
+    "--expect",
+    type=click.Choice(["siem"]),
+    help="Print what a search in the SIEM must find, from the manifests; reads no part.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each delivery as one line of JSON.")
 @with_settings(["state", "staging"])
 def verify(dest: str | None, file: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
@@ -40,15 +47,22 @@ def verify(dest: str | None, file: Path | None, **options: Any) -> int:  # noqa:
 
     Each part must be there, whole, and hold its events, one a line; each line is parsed; where the
     source is at hand, every field of every event is compared. Exit code 0 or 1.
+
+    With --expect siem no part is read: the counts that a search in the SIEM must find are printed.
     """
     names = ("delivery", "source", "removed_before")
     asked = {name: options.pop(name) for name in names}
-    as_json = options.pop("as_json")
+    as_json, expected = options.pop("as_json"), options.pop("expect")
+    if expected and (asked["source"] or asked["removed_before"]):
+        message = "--expect reads no part: it takes neither --source nor --removed-before"
+        raise click.UsageError(message)
     if asked["source"] and not asked["delivery"]:
         message = "--source needs --delivery: which delivery is it the source of?"
         raise click.UsageError(message)
     config = at_dest(dest, file, options)
     progress(quiet=True)
+    if expected:
+        return _expect(config, asked["delivery"], as_json=as_json)
 
     from cefline.verify.run import verify as run
 
@@ -60,6 +74,16 @@ def verify(dest: str | None, file: Path | None, **options: Any) -> int:  # noqa:
     if not as_json:
         say(f"{count} deliveries, {'all right' if right else 'NOT all right'}")
     return 0 if right else 1
+
+
+def _expect(config: Config, delivery: str, *, as_json: bool) -> int:
+    from cefline.verify.expect import expect
+
+    for one in expect(config, delivery):
+        text = json.dumps(one.as_json()) if as_json else "\n".join(one.lines())
+        if not say(text):
+            break
+    return 0
 
 
 @click.command()
