@@ -1,0 +1,193 @@
+"""The pages on each SIEM: their settings load, their commands exist, and they lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import cefline
+from cefline import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "siem"
+PAGES = [
+    "arcsight",
+    "cribl",
+    "datadog",
+    "elastic",
+    "graylog",
+    "logscale",
+    "logstash",
+    "qradar",
+    "secops",
+    "sentinel",
+    "splunk",
+    "sumo",
+    "tenzir",
+    "vector",
+]
+HEADINGS = ["Bucket", "Rights", "cefline", "Settings", "Count", "Known faults"]
+TEXTS = {page: (FOLDER / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
+INDEX = (FOLDER / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the arguments of each command of ours, in blocks and in the text."""
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    for line in [*lines, *re.findall(r"`(cefline [a-z][^`]*)`", text)]:
+        if line.startswith("cefline "):
+            yield shlex.split(line, comments=True)[1:]
+
+
+def documents(kind: str) -> list[tuple[str, Any]]:
+    """Return the JSON of all pages that has a key of this name, with its page."""
+    found = ((page, json.loads(b)) for page, text in TEXTS.items() for b in blocks(text, "json"))
+    return [(page, document) for page, document in found if kind in document]
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_there_is_a_page_for_each_siem_and_no_other() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.md")) == sorted(["README", *PAGES])
+
+
+def test_the_table_has_each_page_once() -> None:
+    rows = [line for line in INDEX.splitlines() if line.startswith("| [")]
+    assert sorted(re.findall(r"^\| \[[^]]+\]\(([a-z]+)\.md\)", "\n".join(rows), re.MULTILINE)) == PAGES
+    assert "docs/siem/README.md" in README
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_leads_from_bucket_to_search(page: str) -> None:
+    """In the same order on each, and it says at its top what was not run here."""
+    assert re.findall(r"^## (.+)$", TEXTS[page], re.MULTILINE) == HEADINGS
+    top = TEXTS[page].partition("\n## ")[0]
+    assert "ot verified here:**" in top or "Only AWS itself was not at hand" in top
+    assert "cefline verify --config /etc/cefline.toml --expect siem --json" in TEXTS[page]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_our_settings_load(page: str, tmp_path: Path) -> None:
+    """As a configuration, with nothing left to say on the command line."""
+    (block,) = blocks(TEXTS[page], "toml")
+    file = tmp_path / "cefline.toml"
+    file.write_text(block, encoding="utf-8")
+    config = cefline.load_config({}, {}, file).config
+    assert config.profile == "dictionary"
+    assert (config.dest, config.state) == ("s3://acme-siem/cado", "s3://acme-cefline/cado")
+    assert config.sources == ("s3://acme-exports/cado/",)
+    assert config.s3.region == "eu-central-1"
+    suffix = {"gzip": ".cef.gz", "zstd": ".cef.zst", "none": ".cef"}[config.compression]
+    assert f"00000001-000001{suffix}\n" in TEXTS[page]
+
+
+@pytest.mark.parametrize("page", ["README", *PAGES])
+def test_our_commands_are_commands(page: str) -> None:
+    """Their options exist; none is run."""
+    text = INDEX if page == "README" else TEXTS[page]
+    found = list(commands(text))
+    assert found
+    for name, *arguments in found:
+        command = cli.commands.commands[name]
+        with command.make_context(name, arguments) as context:
+            assert context.params
+
+
+def test_every_block_of_json_is_json() -> None:
+    for page in PAGES:
+        for block in blocks(TEXTS[page], "json"):
+            assert json.loads(block), page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_reader_may_read_parts_and_nothing_else(page: str) -> None:
+    """No reader writes or deletes, none is let at the state, and no action is a pattern."""
+    policies = [policy for of, policy in documents("Statement") if of == page]
+    statements = [s for policy in policies for s in policy["Statement"]]
+    own = [s for s in statements if "Principal" not in s]
+    assert any(listed(s["Action"]) == ["s3:GetObject"] for s in own)
+    actions = {action for s in statements for action in listed(s["Action"])}
+    assert actions <= {
+        "s3:GetObject",
+        "s3:ListBucket",
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:SendMessage",
+        "sns:Publish",
+        "sts:AssumeRole",
+    }
+    resources = {r for s in own for r in listed(s["Resource"])}
+    assert resources <= {
+        "arn:aws:s3:::acme-siem/cado/*",
+        "arn:aws:s3:::acme-siem",
+        "arn:aws:sqs:eu-central-1:111122223333:cado-cef",
+    }
+    for statement in own:
+        if listed(statement["Action"]) == ["s3:ListBucket"]:
+            assert statement["Condition"] == {"StringLike": {"s3:prefix": "cado/*"}}
+
+
+@pytest.mark.parametrize(
+    "kind", ["QueueConfigurations", "TopicConfigurations", "LambdaFunctionConfigurations"]
+)
+def test_notifications_are_of_parts(kind: str) -> None:
+    """Of those below the destination, by the name that the policy of the receiver lets in."""
+    found = documents(kind)
+    assert found
+    for page, document in found:
+        (one,) = document[kind]
+        rules = {rule["Name"]: rule["Value"] for rule in one["Filter"]["Key"]["FilterRules"]}
+        assert rules.pop("prefix") == "cado/"
+        assert all(".cef.gz".endswith(suffix) for suffix in rules.values())
+        assert one["Events"] == ["s3:ObjectCreated:*"]
+        receiver = next(value for name, value in one.items() if name.endswith("Arn"))
+        policies = json.dumps([p for of, p in documents("Statement") if of == page])
+        assert receiver in policies or kind.startswith("Lambda")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_reader_of_a_queue_has_a_queue(page: str) -> None:
+    """And one that lists may list."""
+    policies = json.dumps([p for of, p in documents("Statement") if of == page])
+    has_queue = any(of == page for of, _ in documents("QueueConfigurations"))
+    assert has_queue == ("sqs:ReceiveMessage" in policies)
+    assert has_queue or page == "datadog" or "s3:ListBucket" in policies
+
+
+@pytest.mark.parametrize("page", ["README", *PAGES])
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = INDEX if page == "README" else TEXTS[page]
+    titles = re.findall(r"^##+ (.+)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = link.partition("#")
+        assert (FOLDER / path).resolve().exists(), link
+        assert not anchor or (path == "../../README.md" and anchor in anchors), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_have_as_many_cells_in_each_row(page: str) -> None:
+    """A pipe in a cell would end it."""
+    faults = TEXTS[page].partition("## Known faults\n")[2]
+    (table,) = re.findall(r"(?:^\|.*\n)+", faults, re.MULTILINE)
+    cells = [len(re.split(r"(?<!\\)\|", row)) for row in table.splitlines()]
+    assert set(cells) == {4}
