@@ -60,7 +60,7 @@ def render(
 
     Returns:
         Series `line` of String, a value for each row; null where a row has no usable field, or a
-        line longer than the profile's `max_event` bytes.
+        line longer than the profile's `max_event` bytes or than its reader's limits when it is cut.
 
     Raises:
         UsageError: there is no profile of that name.

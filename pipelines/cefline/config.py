@@ -45,6 +45,12 @@ class Config:
     state: str | None = None
     format: Format = "cef"
     profile: ProfileName = "cado"
+    max_line: int | None = None
+    max_value: int | None = None
+    time_window: str | None = None
+    escapes: Literal["standard", "extended"] = "standard"
+    omit: tuple[str, ...] = ()
+    crlf: Literal["keep", "lf"] = "keep"
     partition_by: tuple[str, ...] = ("evidence_id",)
     hive: bool = False
     part_size: int = 64 << 20
@@ -172,11 +178,22 @@ _ADDED = (
     "stamp",
     "framing",
     "cef_version",
+    "max_line",
+    "max_value",
+    "time_window",
+    "escapes",
+    "omit",
+    "crlf",
 )
 """Planned as well, but said only where they are set: a plan of before they were there is one
 without them, whatever this run's are."""
 
-_DEFAULTS = {f.name: f.default for f in fields(Config) if f.name in _ADDED}
+_OF_CEF = (
+    *("profile", "framing", "cef_version"),
+    *("max_line", "max_value", "time_window", "escapes", "omit", "crlf"),
+)
+
+_DEFAULTS = {f.name: f.default for f in fields(Config) if f.name in {*_ADDED, *_OF_CEF}}
 
 _LIMITS = ("max_rejects", "max_partitions", "max_expansion", "known")
 
@@ -233,10 +250,14 @@ def shown(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield name, _value_text(name, value), settings.origins[name]
 
 
+_SIZES = {"part_size", "max_event", "staging_max"}
+"""Shown in units; limits of readers are shown to the byte."""
+
+
 def _value_text(name: str, value: object) -> str:
     if value is None:
         return "not set"
-    if name in {"part_size", "max_event", "staging_max"}:
+    if name in _SIZES:
         return values.size_text(int(str(value)))
     if name == "severity" and isinstance(value, tuple):
         return ", ".join(f"up to {up_to}: {severity}" for up_to, severity in value)
@@ -317,9 +338,8 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
     if given.get("readers") == "keep" and given.get("assume") == "delivered":
         yield "assume is delivered and readers is keep: then what is not there was never delivered"
     if given.get("format") == "json":
-        others = {"profile": "cado", "framing": "none", "cef_version": 0}
-        for name, default in others.items():
-            if given.get(name, default) != default:
+        for name in _OF_CEF:
+            if given.get(name, _DEFAULTS[name]) != _DEFAULTS[name]:
                 yield f"{name} is {given[name]} and format is json: it is about CEF"
 
 

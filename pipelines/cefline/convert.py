@@ -14,7 +14,7 @@ from cefline.cadojson import rendering
 from cefline.config import Config
 from cefline.conform import Conformed, Rules, conform
 from cefline.counts import Counts, Found, Sizes
-from cefline.moments import micros
+from cefline.moments import micros, span_micros
 from cefline.pack import Slice
 from cefline.partition import partition
 from cefline.read import SMALL, Batch, Chunk, Limits
@@ -23,6 +23,8 @@ from cefline.records import REJECTS, Columns, as_series, placed
 from cefline.render import Profile, Rendered
 from cefline.selection import Selection, select, written
 from cefline.terms import Condition, Term, both
+from cefline_schemas.cef import EXTENDED_ESCAPES, EXTENSION_ESCAPES
+from cefline_schemas.demands import Demands
 from cefline_schemas.dialects import CADO, Dialect
 from cefline_schemas.timeline import ALWAYS, BY_NAME, with_carried
 
@@ -112,7 +114,7 @@ def converter(
     how = (stamp, config.framing, config.cef_version, config.format)
     return Converter(
         Rules(*given, fields, config.evidence_id, dialect),
-        Profile(*lines, fields, config.profile, *how),
+        Profile(*lines, fields, config.profile, *how, demands(config)),
         config.partition_by,
         hive=config.hive,
         selection=selected(config) or None,
@@ -138,6 +140,18 @@ def _where(expression: str | None) -> Term | None:
     from cefline.where import parsed  # its parser is for those who need it
 
     return parsed(expression)
+
+
+def demands(config: Config) -> Demands:
+    """Return what a reader asks of lines, as a config says."""
+    return Demands(
+        config.max_value,
+        config.max_line,
+        None if config.time_window is None else span_micros(config.time_window),
+        EXTENDED_ESCAPES if config.escapes == "extended" else EXTENSION_ESCAPES,
+        config.omit,
+        crlf_as_lf=config.crlf == "lf",
+    )
 
 
 def convert(chunk: Chunk, converter: Converter) -> Converted:

@@ -11,6 +11,9 @@ Counts = Counter[tuple[str, str]]
 REPLACED = "replaced_characters"
 """The count of characters that were written as visible text."""
 
+CUT = "cut_bytes"
+"""The count of bytes that a reader does not get of texts that were cut."""
+
 PRESENT = "present"
 """Counts values that were there, readable or not, of the fields that not every value fits."""
 

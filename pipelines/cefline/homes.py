@@ -19,6 +19,9 @@ from cefline_schemas.timeline import FIELDS, Field
 
 MICROSECONDS = Field("eventTime", "int", (), Key("eventTimeMicros"), "Microseconds", "0")
 
+OUTSIDE = "outside the window"
+"""Counts times that are not where a reader takes the time of an event from."""
+
 _BASENAME = pl.col("").str.strip_chars_end("/\\").str.extract(r"([^/\\]+)$")
 
 
@@ -31,6 +34,8 @@ class Pair(NamedTuple):
     column: pa.Array | None
     again: bool = False
     """Whether another pair has said it."""
+    told: str = ""
+    """What is counted of it, where something is."""
 
 
 def check_profile(profile: str) -> None:
@@ -44,15 +49,41 @@ def check_profile(profile: str) -> None:
         raise UsageError(message, hint=f"Profiles are {' and '.join(PROFILES)}")
 
 
-def pairs(rows: Iterable[Field], columns: Columns, profile: ProfileName) -> Iterator[Pair]:
-    """Yield what is written of fields, in the order of the keys."""
+def pairs(
+    rows: Iterable[Field],
+    columns: Columns,
+    profile: ProfileName,
+    window: tuple[int, int] | None = None,
+) -> Iterator[Pair]:
+    """Yield what is written of fields, in the order of the keys.
+
+    Args:
+        rows: the fields.
+        columns: of the fields, those that there are.
+        profile: which keys fields become.
+        window: microseconds, from and before; other times have the key of our own alone.
+    """
     for row in rows:
         pair = Pair(row, row.homes(profile), columns.get(row.name))
         if profile == "cado" or pair.column is None:
             yield pair
+        elif row.type == "time" and window is not None:
+            yield from _windowed(pair, window, columns)
         else:
             yield from _settled(pair, columns)
             yield from _copies(row, pair.column, columns)
+
+
+def _windowed(pair: Pair, window: tuple[int, int], columns: Columns) -> Iterator[Pair]:
+    """Yield a time within a window and its copies, and what is outside under the last key."""
+    since, until = window
+    outside = pl.Series(pair.column).is_between(since, until, closed="left").not_()
+    outside = outside.fill_null(value=False)
+    within = without(pair.column, outside)
+    yield pair._replace(column=within)
+    yield from _copies(pair.row, within, columns)
+    beyond = without(pair.column, ~outside)
+    yield pair._replace(column=beyond, homes=pair.homes[-1:], told=OUTSIDE)
 
 
 def _settled(pair: Pair, columns: Columns) -> Iterator[Pair]:

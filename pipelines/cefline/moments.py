@@ -44,3 +44,23 @@ def moment(given: object) -> str:
     except OverflowError:
         return str(Decimal(since) / 1_000_000)
     return found.isoformat().replace("+00:00", "Z")
+
+
+def window(given: object) -> str:
+    """Return a span of time, `<from>/<before>`, either of them left out.
+
+    Raises:
+        ValueError: it is none.
+    """
+    ends = [moment(end) if end else "" for end in str(given).split("/")]
+    span = "/".join(ends)
+    if len(ends) != 2 or span == "/" or span_micros(span)[0] >= span_micros(span)[1]:  # noqa: PLR2004 - ends
+        message = "expected two times, the first before the second: 2001-09-09/2038-01-19"
+        raise ValueError(message)
+    return span
+
+
+def span_micros(span: str) -> tuple[int, int]:
+    """Return the ends of a span in microseconds: from, and before."""
+    since, until = span.split("/")
+    return micros(since) if since else -(2**63), micros(until) if until else 2**63 - 1

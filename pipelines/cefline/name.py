@@ -85,14 +85,19 @@ def _per_distinct(column: pa.Array) -> pl.Series:
 
 def _cut(text: pl.Expr) -> pl.Expr:
     """Cut to the limit, or up to three bytes before it, where a character begins."""
-    binary = text.cast(pl.Binary)
-    length = pl.lit(cef.NAME_MAX_BYTES - 3)
-    for candidate in range(cef.NAME_MAX_BYTES - 2, cef.NAME_MAX_BYTES + 1):
-        following = binary.bin.slice(candidate, 1)
-        inside = following.is_between(pl.lit(b"\x80"), pl.lit(b"\xbf"))
-        length = pl.when(inside).then(length).otherwise(candidate)
-    cut = binary.bin.head(length).cast(pl.String)
+    cut = head(text, pl.lit(cef.NAME_MAX_BYTES))
     return pl.when(text.str.len_bytes() > cef.NAME_MAX_BYTES).then(cut).otherwise(text)
+
+
+def head(text: pl.Expr, most: pl.Expr) -> pl.Expr:
+    """Return the beginning of longer text: so many bytes, or up to three less for a character."""
+    binary = text.cast(pl.Binary)
+    length = most - 3
+    for back in (2, 1, 0):
+        following = binary.bin.slice(most - back, 1)
+        inside = following.is_between(pl.lit(b"\x80"), pl.lit(b"\xbf"))
+        length = pl.when(inside).then(length).otherwise(most - back)
+    return binary.bin.head(length).cast(pl.String)
 
 
 def _trimmed(text: pl.Expr) -> pl.Expr:

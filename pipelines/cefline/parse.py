@@ -168,7 +168,7 @@ def _fields(
 
 def _column(lines: pl.Series, part: pl.DataFrame, before: int, spelled: Forms) -> pl.Series:
     key = str(part["key"][0])
-    value = unescape(part["value"], cef.EXTENSION_ESCAPES)
+    value = unescape(part["value"], cef.EXTENDED_ESCAPES)
     typed = apply(value, _TYPED[spelled.get(key, "text")])
     _refuse(lines, _marked(lines, part.filter(typed.is_null())), before, f"has an unreadable {key}")
     return pl.repeat(None, len(lines), dtype=typed.dtype, eager=True).scatter(part["row"], typed)

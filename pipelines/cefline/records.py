@@ -27,7 +27,7 @@ ARROW: Mapping[Type, pa.DataType] = {
 
 REJECTS = pl.Schema(
     {
-        "kind": pl.String,  # row: not delivered; value: left out; replaced: written otherwise
+        "kind": pl.String,  # row: not delivered; value: left out; replaced, cut: written otherwise
         "row": pl.Int64,  # in its batch, until `placed` puts the ordinal in its stead
         "ordinal": pl.Int64,
         "line": pl.Int64,
@@ -47,7 +47,7 @@ def no_rejects() -> pl.DataFrame:
 
 
 def rejects(
-    kind: Literal["row", "value", "replaced"],
+    kind: Literal["row", "value", "replaced", "cut"],
     row: pl.Series,
     *,
     field: str | None,

@@ -17,6 +17,7 @@ from cefline import syslog
 from cefline.counts import HEADER, REPLACED, Counts, Sizes
 from cefline.escape import Escaped, escape, escape_constant
 from cefline.homes import MICROSECONDS, Pair, pairs, prefix
+from cefline.limit import limited
 from cefline.name import name
 from cefline.records import (
     Columns,
@@ -28,7 +29,9 @@ from cefline.records import (
     rejects,
 )
 from cefline.signature import signature
+from cefline.taken import taken
 from cefline_schemas import cef
+from cefline_schemas.demands import Demands
 from cefline_schemas.dictionary import ProfileName, Spelling
 from cefline_schemas.timeline import FIELDS, Field, Type
 
@@ -70,6 +73,8 @@ class Profile:
     framing: cef.Framing = "none"
     cef_version: int = 0
     format: Format = "cef"
+    demands: Demands = field(default_factory=Demands)
+    """What the reader of the lines asks for."""
 
 
 class Fragment(NamedTuple):
@@ -122,28 +127,36 @@ class Rendered:
 def render(columns: Columns, profile: Profile) -> Rendered:
     """Render canonical columns as CEF lines, in row order.
 
-    A row whose line is longer than the profile's `max_event` bytes is a reject.
+    A row whose line is longer than the profile's `max_event` bytes is a reject, and one that
+    can't be made to fit its reader's limits.
     """
     height = len(next(iter(columns.values())))
+    given, (columns, counts) = columns, taken(columns, profile.demands)
     named = name(columns, height)
     graded = severities(columns, profile, height)
     header = _header(named.text, graded, columns, profile)
     columns = {**columns, "type": named.repeated}
-    written, fields, rejected, counts = [], list[str](), [no_rejects()], Counts()
+    written, fields, rejected = [], list[str](), [no_rejects()]
     if profile.stamp:
         stamp = escape_constant(profile.stamp, cef.EXTENSION_ESCAPES)
         written.append(constant(f" {cef.STAMP}={stamp}", height))
         fields.append(cef.STAMP)
-    for (row, _, column, again), (fragment, said) in _written(columns, profile):
+    for (row, _, column, again, told), (fragment, said) in _written(columns, profile):
         written.append(fragment)
         fields.append(row.name)
+        if told and column is not None:
+            counts[row.name, told] += len(column) - column.null_count
         if said.replaced is not None and not again:
-            rejected.append(_replaced(column, row, said.replaced))
+            rejected.append(_replaced(given[row.name], row, said.replaced))
             counts[row.name, REPLACED] += int(said.replaced.sum())
         if said.bidi is not None and not again:
             counts[row.name, "bidi"] += int(said.bidi.sum())
     whole = bounded([header, *written], pl.concat(rejected), counts, profile.max_event)
-    return replace(whole, fields=tuple(fields), severities=graded)
+    whole = replace(whole, fields=tuple(fields), severities=graded)
+    if not profile.demands.limited:
+        return whole
+    free = {row.name for row in profile.fields if row.free}
+    return limited(whole, given, free, profile.demands, [*map(_length, whole.fragments)])
 
 
 def keys(profile: Profile) -> Iterator[Field]:
@@ -156,9 +169,10 @@ def keys(profile: Profile) -> Iterator[Field]:
 
 def _written(columns: Columns, profile: Profile) -> Iterator[tuple[Pair, tuple[Fragment, Escaped]]]:
     """Yield the pairs that some row has, and their text with what was found."""
-    found = pairs(keys(profile), columns, profile.name)
+    found = pairs(keys(profile), columns, profile.name, profile.demands.window)
     present = [pair for pair in found if pair.column is not None and _some(pair.column)]
-    escaped = _escaped([values(pair.column) for pair in present if pair.row.type in _ESCAPED])
+    texts = [values(pair.column) for pair in present if pair.row.type in _ESCAPED]
+    escaped = _escaped(texts, profile.demands.escapes)
     for pair in present:
         if pair.row.type in _ESCAPED:
             yield pair, _fragment(pair, next(escaped))
@@ -177,14 +191,14 @@ def values(column: pa.Array) -> pa.LargeStringArray:
     return column.dictionary if isinstance(column, pa.DictionaryArray) else column
 
 
-def _escaped(columns: list[pa.LargeStringArray]) -> Iterator[Escaped]:
+def _escaped(columns: list[pa.LargeStringArray], escapes: cef.Escapes) -> Iterator[Escaped]:
     """Escape the short columns all at once: most are short, and each call costs."""
     short = [c for c in columns if c.nbytes < SHORT]
-    whole = escape(pa.concat_arrays(short), cef.EXTENSION_ESCAPES) if short else None
+    whole = escape(pa.concat_arrays(short), escapes) if short else None
     start = 0
     for column in columns:
         if whole is None or column.nbytes >= SHORT:
-            yield escape(column, cef.EXTENSION_ESCAPES)
+            yield escape(column, escapes)
         else:
             yield whole.slice(start, len(column))
             start += len(column)

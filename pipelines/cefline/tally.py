@@ -16,7 +16,8 @@ from cefline.records import as_series
 from cefline.values import MaxRejects
 
 MAX_REPLACED = 10_000
-"""So many replaced values of a source are kept in their original form; the others are counted."""
+"""So many replaced values of a source are kept in their original form, and as many that were cut;
+the others are counted."""
 
 
 MAX_EVIDENCE = 1_000
@@ -145,10 +146,13 @@ def _count(batch: Converted, tally: Tally) -> None:
 
 
 def _bounded(rejects: pl.DataFrame, tally: Tally) -> pl.DataFrame:
-    """Leave out replaced values above the bound; they are counted already."""
-    replaced = rejects["kind"] == "replaced"
-    left = max(MAX_REPLACED - tally.rejects_of("replaced") + int(replaced.sum()), 0)
-    return rejects.filter(~replaced | (replaced.cum_sum() <= left)) if replaced.any() else rejects
+    """Leave out replaced and cut values above the bound of each; they are counted already."""
+    for kind in ("replaced", "cut"):
+        own = rejects["kind"] == kind
+        if own.any():
+            left = max(MAX_REPLACED - tally.rejects_of(kind) + int(own.sum()), 0)
+            rejects = rejects.filter(~own | (own.cum_sum() <= left))
+    return rejects
 
 
 def _most_often(tally: Tally) -> str:

@@ -9,8 +9,9 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from cefline.moments import moment
+from cefline.moments import moment, window
 from cefline_schemas.cef import Device
+from cefline_schemas.demands import LEAST_LIMIT
 from cefline_schemas.dialects import DIALECTS
 from cefline_schemas.dictionary import PROFILES
 from cefline_schemas.timeline import ALWAYS, BY_NAME
@@ -49,6 +50,14 @@ def size_text(number: int) -> str:
         if unit and number >= factor:
             return f"{number / factor:.1f}".removesuffix(".0") + unit
     return "0B"
+
+
+def limit(given: object) -> int:
+    """Return a size that hardly any event is too long for when it is cut."""
+    number = size(given)
+    if number < LEAST_LIMIT:
+        raise ValueError(_expected(f"a size of at least {LEAST_LIMIT} bytes"))
+    return number
 
 
 def text(given: object) -> str:
@@ -225,6 +234,12 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "state": place,
     "format": choice("cef", "json"),
     "profile": choice(*PROFILES),
+    "max_line": limit,
+    "max_value": limit,
+    "time_window": window,
+    "escapes": choice("standard", "extended"),
+    "omit": names,
+    "crlf": choice("keep", "lf"),
     "partition_by": partitions,
     "hive": truth,
     "part_size": size,

@@ -29,6 +29,10 @@ EXTENSION_ESCAPES: Escapes = (("\\", "\\\\"), ("=", "\\="), ("\n", "\\n"), ("\r"
 """Raw and escaped; the backslash first. No other escape exists: Beats and liblognorm fail on any
 other, `\\|` and `\\t` included."""
 
+EXTENDED_ESCAPES: Escapes = (*EXTENSION_ESCAPES, ("|", "\\|"), ('"', '\\"'))
+"""Raw and escaped, for Tenzir alone: it loses an event with a bare `|` in a value, and takes `=`
+for text after an odd quote."""
+
 JSON_ESCAPES: Escapes = (
     ("\\", "\\\\"),
     ('"', '\\"'),
@@ -41,6 +45,7 @@ JSON_ESCAPES: Escapes = (
 NEEDS_ESCAPE = {
     HEADER_ESCAPES: r"[\\|]",
     EXTENSION_ESCAPES: r"[\\=\n\r]",
+    EXTENDED_ESCAPES: r"[\\=\n\r|\"]",
     JSON_ESCAPES: r"[\\\"\n\r\t]",
 }
 """What a value holds that needs escaping, as a regular expression."""

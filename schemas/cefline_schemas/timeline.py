@@ -44,6 +44,9 @@ class Field:
     """Members of its objects that come first, in this order; the others keep the source's."""
     dictionary: Place = NOWHERE
     """Its keys in profile `dictionary`."""
+    free: bool = False
+    """Whether it is free text, which may be shortened where a line or a value has a limit; what
+    identifies, dates and rates an event never is."""
 
     def homes(self, profile: ProfileName) -> tuple[Home, ...]:
         """Return its keys in a profile: the first that a value fits takes it, the last one all."""
@@ -58,12 +61,29 @@ class Field:
         return spelling if spelling and profile == "dictionary" else self.type
 
 
+FREE = {
+    "alarm_description",
+    "parent",  # filePath has it
+    "filename_stripped",
+    "short",
+    "process_arguments",
+    "alarm_help_text",
+    "highlights",
+    "query_suggestions",
+    "notes",
+    "msg",
+    "extra",
+}
+"""Fields of free text."""
+
+
 def _field(
     name: str, type_: Type, doc: str, example: str, *, also: str = "", **more: object
 ) -> Field:
     """Build the row of a field that is written under its own name."""
     names = (name, *also.split())
     more["dictionary"] = PLACES.get(name, NOWHERE)
+    more["free"] = name in FREE
     return Field(name, type_, names, Key(name), doc, example, **more)  # type: ignore[arg-type]  # the rest are Field's own
 
 

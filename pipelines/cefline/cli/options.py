@@ -27,6 +27,8 @@ Exit codes:
 SETTINGS = {
     "format": "Lines of cef, or of json: CadoJson.  [default: cef]",
     "profile": "Which CEF keys fields become: cado, dictionary.  [default: cado]",
+    "max_line": "Bytes of a line: longer ones have free text cut, and marked.  [default: any]",
+    "max_value": "Bytes of a value, likewise.  [default: any]",
     "partition_by": "Fields, or `day`, separated by commas, or `none`.  [default: evidence_id]",
     "part_size": "Text of a part at most.  [default: 64MiB]",
     "compression": "gzip, zstd or none.  [default: gzip]",
@@ -63,7 +65,7 @@ SETTINGS = {
 }
 
 SELECTION = ["where", "min_severity", "since", "until", "fields", "drop"]
-TEXT = ["format", "profile", "framing", "cef_version"]
+TEXT = ["format", "profile", "framing", "cef_version", "max_line", "max_value"]
 """What `preview` takes as well."""
 
 

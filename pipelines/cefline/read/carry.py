@@ -57,7 +57,8 @@ def carried(url: str, unknown: Iterable[str], what: Unknown) -> Carried:
 def _field(name: str, taken: set[str], taken_own: set[str]) -> Field:
     key = _free(_NO_KEY.sub("_", name) or "_", "_", taken)
     place = Place((Home(Key(_free(own(key).name, "", taken_own))),))
-    return Field(key, "list", (key,), Key(key), "Carried as it was", "", dictionary=place)
+    doc = "Carried as it was"
+    return Field(key, "list", (key,), Key(key), doc, "", dictionary=place, free=True)
 
 
 def _free(name: str, before: str, taken: set[str]) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -26,8 +27,10 @@ from cefline.records import Columns, apply, as_series
 from cefline.render import TEXT, Profile
 from cefline.selection import select, written
 from cefline.sources import Local
+from cefline.taken import taken
 from cefline.verify.findings import Finding, Verified
 from cefline_schemas.cef import STAMP
+from cefline_schemas.demands import mark
 from cefline_schemas.dictionary import Spelling
 from cefline_schemas.timeline import Field, Type
 
@@ -108,7 +111,8 @@ def _rows(chunk: Chunk, made: Converter) -> _Rows:
     kept = rendered.rows  # all but the lines that are too long
     lines = pl.concat([none, *(pl.Series(text) for _, text in rendered.slices())])
     folders = partition(conformed.columns, made.partition_by, height, hive=made.hive)
-    columns = {n: c.take(kept.to_arrow()) for n, c in columns.items()}
+    said, _ = taken(columns, made.profile.demands)
+    columns = {n: c.take(kept.to_arrow()) for n, c in said.items()}
     ordinals = conformed.ordinals.gather(kept)
     return _Rows(columns, ordinals, as_series(folders).gather(kept), lines, filtered)
 
@@ -148,11 +152,14 @@ def _differences(
     """Yield what differs, field by field; with `whole` also lines that differ elsewhere."""
     texts = pl.Series([line.decode() for line in lines])
     parsed = parse(texts.str.strip_suffix("\n"), profile.name, profile.fields)
+    cut = _with_cuts(rows.lines, profile)
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     other = texts != rows.lines if whole else pl.repeat(False, len(lines), eager=True)
     for row in profile.fields:
         column, (key, form) = rows.columns.get(row.name), _read_as(row, profile)
         said = nothing if column is None else _said(column, row, form, profile)
+        if row.free and row.name in cut.columns:
+            said = _as_cut(said, cut[row.name])
         read = nothing
         if key in parsed.columns:
             read = apply(parsed[key], _READ.get(form, TEXT[form])).cast(pl.String)
@@ -176,6 +183,27 @@ def _differences(
     for name in parsed.columns:
         if name not in known:
             yield Finding("different", place, f"{name} is no field of the source")
+
+
+_MARK, _ = mark("\n").split("\n")
+_MARKED = "(?s)^(.*)" + re.escape(mark("\n")).replace("\\\n", "([0-9]+)") + "$"
+
+
+def _with_cuts(lines: pl.Series, profile: Profile) -> pl.DataFrame:
+    """Return the fields of lines as they are to be, where limits may have cut some."""
+    if profile.demands.limited and lines.str.contains(_MARK, literal=True).any():
+        return parse(lines.str.strip_suffix("\n"), profile.name, profile.fields)
+    return pl.DataFrame()
+
+
+def _as_cut(said: pl.Series, written: pl.Series) -> pl.Series:
+    """Return what a source says, cut where it is to be cut and the cut is of that very text."""
+    frame = pl.DataFrame({"said": said, "written": written})
+    groups = frame.select("said", "written", kept=pl.col("written").str.extract(_MARKED, 1))
+    gone = pl.col("written").str.extract(_MARKED, 2).cast(pl.Int64, strict=False)
+    whole = pl.col("kept").str.len_bytes() + gone == pl.col("said").str.len_bytes()
+    right = (whole & pl.col("said").str.starts_with(pl.col("kept"))).fill_null(value=False)
+    return groups.select(pl.when(right).then("written").otherwise("said")).to_series()
 
 
 def _read_as(row: Field, profile: Profile) -> tuple[str, Type | Spelling]:
