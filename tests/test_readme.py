@@ -71,6 +71,10 @@ def test_names_of_dialects_are_the_generated_ones() -> None:
     assert between("dialects") == fieldtable.dialects()
 
 
+def test_table_of_targets_is_the_generated_one() -> None:
+    assert between("targets") == fieldtable.targets_markdown()
+
+
 def test_settings_table_lists_every_setting() -> None:
     assert [row[0].strip("`") for row in cells(between("settings"))] == list(SETTINGS.origins)
 

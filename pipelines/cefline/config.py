@@ -17,6 +17,7 @@ from cefline.moments import micros
 from cefline.s3 import S3Settings
 from cefline.values import PARSERS
 from cefline_schemas.cef import SEVERITY, Device
+from cefline_schemas.targets import BY_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ class Config:
     sources: tuple[str, ...] = ()
     dest: str | None = None
     state: str | None = None
+    target: str | None = None
     format: Format = "cef"
     profile: ProfileName = "cado"
     max_line: int | None = None
@@ -219,6 +221,7 @@ def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) ->
     """
     layers = [*_file_values(file), *_env_values(env)]
     layers += [(name, value, f"--{name.replace('_', '-')}") for name, value in flags.items()]
+    layers = [*_preset(layers), *layers]
     given: dict[str, Any] = {}
     origins = dict.fromkeys(PARSERS, "default")
     problems = []
@@ -299,6 +302,15 @@ def _file_values(file: Path | None) -> Iterator[tuple[str, object, str]]:
             yield from ((f"{name}.{inner}", v, str(file)) for inner, v in value.items())
         else:
             yield name, value, str(file)
+
+
+def _preset(layers: list[tuple[str, object, str]]) -> Iterator[tuple[str, object, str]]:
+    """Yield the settings of the target in force: all others win over them."""
+    last = {name: str(value) for name, value, _ in layers if name in {"target", "format"}}
+    if last.get("target") in BY_TARGET:
+        for fact in BY_TARGET[last["target"]].facts:
+            if last.get("format") != "json" or fact.setting not in _OF_CEF:
+                yield fact.setting, fact.value, f"target {last['target']}"
 
 
 _NO_SETTINGS = {"CEFLINE_CONFIG", "CEFLINE_DATA", "CEFLINE_SOAK", "CEFLINE_STORES"}

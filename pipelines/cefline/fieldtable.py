@@ -1,13 +1,15 @@
 """The field table for people; the README's is made from it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cefline_schemas.dialects import CADO, DIALECTS
 from cefline_schemas.dictionary import Copy, Home, ProfileName
+from cefline_schemas.targets import TARGETS, Target
 from cefline_schemas.timeline import FIELDS, Field
 
 _HEAD = ("Key", "Type", "Input names", "What it is", "Example")
 _DICTIONARY = ("Field", "Keys", "Why")
+_TARGETS = ("Target", "Setting", "Value", "Why")
 _FITS = {
     "ipv4": "IPv4",
     "ipv6": "IPv6",
@@ -26,6 +28,29 @@ def rows() -> list[tuple[str, str, str, str, str]]:
 def homes() -> list[tuple[str, str, str]]:
     """Return the rows of profile `dictionary`: field, its keys and what fits them, why."""
     return [(f.name, _keys(f), f.dictionary.why) for f in FIELDS]
+
+
+def targets() -> list[tuple[str, str, str, str]]:
+    """Return the rows of targets: target, setting, value, why; at last what is open."""
+    return [row for target in TARGETS for row in _facts(target)]
+
+
+def _facts(target: Target) -> Iterator[tuple[str, str, str, str]]:
+    for fact in target.facts:
+        yield target.name, fact.setting, fact.value, f"{fact.why} ({fact.source})"
+    if target.open:
+        yield target.name, "", "", target.open
+
+
+def targets_markdown() -> str:
+    """Return the table of targets as Markdown."""
+    body = [(*(f"`{cell}`" if cell else "" for cell in cells), why) for *cells, why in targets()]
+    return _table([_TARGETS, *body])
+
+
+def targets_plain() -> str:
+    """Return the table of targets in columns."""
+    return columns([_TARGETS, *targets()])
 
 
 def _keys(row: Field) -> str:

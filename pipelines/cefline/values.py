@@ -14,6 +14,7 @@ from cefline_schemas.cef import Device
 from cefline_schemas.demands import LEAST_LIMIT
 from cefline_schemas.dialects import DIALECTS
 from cefline_schemas.dictionary import PROFILES
+from cefline_schemas.targets import BY_TARGET
 from cefline_schemas.timeline import ALWAYS, BY_NAME
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -232,6 +233,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "bucket": text,
     "folder": text,
     "state": place,
+    "target": choice(*BY_TARGET),
     "format": choice("cef", "json"),
     "profile": choice(*PROFILES),
     "max_line": limit,

@@ -53,16 +53,28 @@ def rejects(dest: str | None, file: Path | None, **options: Any) -> None:  # noq
 
 @click.command()
 @click.option("--markdown", is_flag=True, help="As a Markdown table.")
+@click.option("--targets", is_flag=True, help="What --target sets for each SIEM, and why.")
 @click.option(
     "--signatures", metavar="SOURCE", help="The ids that profile dictionary gives its events."
 )
 @with_settings(["profile", "time_unit", "timezone"])
-def fields(*, markdown: bool, signatures: str | None, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+def fields(
+    *,
+    markdown: bool,
+    targets: bool,
+    signatures: str | None,
+    file: Path | None,
+    **options: Any,  # noqa: ANN401 - click's own
+) -> None:
     """Show the field table of a profile: input names, types, CEF keys."""
     config = settings(file, options).config
 
     from cefline import fieldtable
 
+    if targets:
+        shown = fieldtable.targets_markdown if markdown else fieldtable.targets_plain
+        click.echo(shown(), nl=False)
+        return
     if signatures is None:
         table = fieldtable.markdown if markdown else fieldtable.plain
         click.echo(table(config.profile), nl=False)

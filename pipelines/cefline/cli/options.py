@@ -25,6 +25,7 @@ Exit codes:
 """
 
 SETTINGS = {
+    "target": "A SIEM: settings that suit it, see `cefline fields --targets`.  [default: none]",
     "format": "Lines of cef, or of json: CadoJson.  [default: cef]",
     "profile": "Which CEF keys fields become: cado, dictionary.  [default: cado]",
     "max_line": "Bytes of a line: longer ones have free text cut, and marked.  [default: any]",
@@ -65,7 +66,7 @@ SETTINGS = {
 }
 
 SELECTION = ["where", "min_severity", "since", "until", "fields", "drop"]
-TEXT = ["format", "profile", "framing", "cef_version", "max_line", "max_value"]
+TEXT = ["target", "format", "profile", "framing", "cef_version", "max_line", "max_value"]
 """What `preview` takes as well."""
 
 
