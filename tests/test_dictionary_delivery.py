@@ -146,7 +146,7 @@ def test_a_plan_with_a_profile_of_another_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("name", "key"),
     [
-        ("sha256", "CadoResponseSha256"),
+        ("md5", "CadoResponseMd5"),
         ("process_user", "CadoResponseProcessUser"),
         ("a b", "CadoResponseAB"),
         ("", "CadoResponse2"),
@@ -166,12 +166,12 @@ def test_a_carried_column_has_a_conformant_key(name: str, key: str) -> None:
 
 def test_carried_columns_are_verified(site: Site) -> None:
     """Also those whose names are like what parsing adds."""
-    event = {**EVENT, "sha256": "ab", "eventTimeMillis": "x", "fname": "y", "a_b": "1", "aB": "2"}
+    event = {**EVENT, "md5": "ab", "eventTimeMillis": "x", "fname": "y", "a_b": "1", "aB": "2"}
     settings = {"profile": "dictionary", "unknown": "carry", "part_size": 1 << 20}
     delivery = site.one("a.jsonl", of_lines([event] * 4), **settings)
     assert differences(site) == []
-    forged(site, delivery, text_edit("CadoResponseSha256=ab", "CadoResponseSha256=ac"))
-    assert "event 3: sha256 is not what the source says" in differences(site)
+    forged(site, delivery, text_edit("CadoResponseMd5=ab", "CadoResponseMd5=ac"))
+    assert "event 3: md5 is not what the source says" in differences(site)
 
 
 # The command line.
