@@ -69,9 +69,7 @@ def test_there_is_a_page_for_each_siem_and_no_other() -> None:
 
 def test_the_table_has_each_page_once() -> None:
     rows = [line for line in INDEX.splitlines() if line.startswith("| [")]
-    assert (
-        sorted(re.findall(r"^\| \[[^]]+\]\(([a-z]+)\.md\)", "\n".join(rows), re.MULTILINE)) == PAGES
-    )
+    assert sorted(re.findall(r"\]\(([a-z]+)\.md\)", "\n".join(rows))) == PAGES
     assert "docs/siem/README.md" in README
 
 
