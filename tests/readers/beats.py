@@ -65,7 +65,7 @@ def read(line: str) -> Read:
 def _pairs(text: str) -> list[tuple[str, str | None]]:
     """Return keys and values; None for a malformed one."""
     starts = list(_PAIR.finditer(text))
-    ends = [m.start() - 1 for m in starts[1:]] + [len(text)]
+    ends = [*(m.start() - 1 for m in starts[1:]), len(text)] if starts else []
     found: list[tuple[str, str | None]] = []
     for start, end in zip(starts, ends, strict=True):
         value = text[start.end() : end]
