@@ -69,6 +69,10 @@ def _long(value: str) -> bool:
     return bool(re.fullmatch("-?[0-9]+", value)) and -(2**63) <= int(value) < 2**63
 
 
+def _integer(value: str) -> bool:
+    return _long(value) and -(2**31) <= int(value) < 2**31
+
+
 def _timestamp(value: str) -> bool:
     """Whether it is milliseconds since 1970, as Logstash's codec matches them."""
     return bool(re.fullmatch("[1-9][0-9]*", value)) and int(value) < 2**63
@@ -93,6 +97,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "ipv4": _address(ipaddress.IPv4Address),
     "ipv6": _address(ipaddress.IPv6Address),
     "port": _port,
+    "integer": _integer,
     "long": _long,
     "timestamp": _timestamp,
 }
@@ -127,7 +132,7 @@ def wrong(line: str) -> Iterator[str]:
     yield from (f"{key} is none of ours" for key in {*FORBIDDEN.split(), *ECS.split()} & set(keys))
     for (key, value), before in zip(found, [("", ""), *found], strict=False):
         if key in KEYS:
-            yield from _unfit(key, value)
+            yield from unfit(key, value)
         elif not _OWN.fullmatch(key) or key.endswith("Label"):
             yield f"{key} is in no dictionary, and no conformant name"
         if _LABELLED.fullmatch(key) and before[0] != f"{key}Label":
@@ -139,7 +144,8 @@ def wrong(line: str) -> Iterator[str]:
         yield "the signature id is no slug"
 
 
-def _unfit(key: str, value: str) -> Iterator[str]:
+def unfit(key: str, value: str) -> Iterator[str]:
+    """Yield what of a value, as it is written, does not fit its key."""
     kind = KEYS[key]
     if isinstance(kind, str):
         if not CHECKS[kind](value):

@@ -559,6 +559,8 @@ def test_what_is_not_selected_is_in_no_plan() -> None:
         "until",
         "fields",
         "drop",
+        "keys",
+        "constants",
         "stamp",
         "framing",
         "cef_version",

@@ -15,6 +15,7 @@ import pytest
 
 import cefline
 from cefline import cli, fieldtable
+from cefline.render import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +49,10 @@ def section(title: str) -> str:
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Be in a folder that has the sample timeline where a clone has it."""
+    """Be in a folder with the sample timeline where a clone has it, and the file with keys."""
     shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
+    (keys,) = (block for block in blocks("toml") if "[keys]" in block)
+    (tmp_path / "siem.toml").write_text(keys, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -64,7 +67,7 @@ def test_field_table_is_the_generated_one() -> None:
 
 
 def test_table_of_the_dictionary_is_the_generated_one() -> None:
-    assert between("dictionary") == fieldtable.markdown("dictionary")
+    assert between("dictionary") == fieldtable.markdown(Profile(name="dictionary"))
 
 
 def test_names_of_dialects_are_the_generated_ones() -> None:

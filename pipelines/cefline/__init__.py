@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cefline.api import parse, read, render
+    from cefline.api import parse, profile, read, render
     from cefline.config import Config
     from cefline.config import load as load_config
     from cefline.errors import CeflineError
@@ -25,6 +25,7 @@ __all__ = [
     "export",
     "load_config",
     "parse",
+    "profile",
     "read",
     "render",
 ]
@@ -37,6 +38,7 @@ _HOMES = {
     "export": ("job", "export"),
     "load_config": ("config", "load"),
     "parse": ("api", "parse"),
+    "profile": ("api", "profile"),
     "read": ("api", "read"),
     "render": ("api", "render"),
 }

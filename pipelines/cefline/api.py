@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from cefline.cadojson import rendering
 from cefline.conform import Conformed, Rules, conform
+from cefline.convert import profile
 from cefline.homes import check_profile
 from cefline.parse import parse
 from cefline.read import Batch, Limits, open_source
@@ -16,7 +17,7 @@ from cefline.records import as_series
 from cefline.render import Profile
 from cefline_schemas.dictionary import ProfileName
 
-__all__ = ["parse", "read", "render"]
+__all__ = ["parse", "profile", "read", "render"]
 
 
 _RULES, _LIMITS, _PROFILE = Rules(), Limits(), Profile()
@@ -54,7 +55,8 @@ def render(
 
     Args:
         frame: a row for each event; columns under any of the names and types of the field table.
-        profile: constants and choices of the lines, or the name of a profile with the defaults;
+        profile: constants and choices of the lines (`cefline.profile` makes it of a config), or the
+            name of a profile with the defaults;
             with `format` "json" they are CadoJson.
         rules: what only the user can know of the frame.
 

@@ -77,6 +77,8 @@ class Config:
     until: str | None = None
     fields: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
     stamp: bool = False
     framing: Framing = "none"
     cef_version: int = 0
@@ -114,6 +116,11 @@ class Config:
         lists = {n: list(v) if isinstance(v, tuple) else v for n, v in plain.items()}
         return {**lists, "severity": [list(pair) for pair in self.severity], "header": header}
 
+    @property
+    def tables(self) -> str:
+        """Return which tables decide on the text: a name in `pack.TEXT_FORMAT`."""
+        return f"{self.profile}+keys" if self.keys else self.profile
+
     def judgement(self) -> str:
         """Return a digest of what decides on whether a source fails: others, another try."""
         limits = {name: str(getattr(self, name)) for name in _LIMITS}
@@ -148,6 +155,8 @@ class Config:
         plain["severity"] = tuple((int(a), int(b)) for a, b in settings["severity"])
         plain["header"] = Device(**settings["header"])
         PARSERS["profile"](settings["profile"])
+        for told in _of_keys(settings, dict.fromkeys(_ADDED, "its plan")):
+            raise ValueError(told)
         return replace(self, **plain)
 
 
@@ -177,6 +186,8 @@ _ADDED = (
     "until",
     "fields",
     "drop",
+    "keys",
+    "constants",
     "stamp",
     "framing",
     "cef_version",
@@ -191,7 +202,7 @@ _ADDED = (
 without them, whatever this run's are."""
 
 _OF_CEF = (
-    *("profile", "framing", "cef_version"),
+    *("profile", "framing", "cef_version", "keys", "constants"),
     *("max_line", "max_value", "time_window", "escapes", "omit", "crlf"),
 )
 
@@ -233,7 +244,7 @@ def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) ->
             given[name], origins[name] = PARSERS[name](value), origin
         except (TypeError, ValueError) as err:
             problems.append(f"{origin}: {name} = {_shown(name, value)}: {err}")
-    problems += [*_contradictions(given), *_of_selection(given)]
+    problems += [*_contradictions(given), *_of_selection(given), *_of_keys(given, origins)]
     if problems:
         raise ConfigError(_listed(problems), hint="`cefline config` shows what is in force")
     if "bucket" in given:
@@ -298,7 +309,7 @@ def _file_values(file: Path | None) -> Iterator[tuple[str, object, str]]:
         message = f"{file} is no TOML: {err}"
         raise ConfigError(message) from err
     for name, value in data.items():
-        if isinstance(value, dict) and name != "severity":
+        if isinstance(value, dict) and name not in {"severity", "keys", "constants"}:
             yield from ((f"{name}.{inner}", v, str(file)) for inner, v in value.items())
         else:
             yield name, value, str(file)
@@ -353,6 +364,16 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
         for name in _OF_CEF:
             if given.get(name, _DEFAULTS[name]) != _DEFAULTS[name]:
                 yield f"{name} is {given[name]} and format is json: it is about CEF"
+
+
+def _of_keys(given: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[str]:
+    names = [name for name in ("keys", "constants") if given.get(name)]
+    if names:
+        from cefline.given import problems  # imports polars
+
+        own = (given.get(name, ()) for name in ("keys", "constants"))
+        for name, what in problems(given.get("profile", "cado"), *own):
+            yield f"{origins[name.partition('.')[0]]}: {name}: {what}"
 
 
 def _of_selection(given: Mapping[str, Any]) -> Iterator[str]:

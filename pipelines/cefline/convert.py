@@ -14,6 +14,8 @@ from cefline.cadojson import rendering
 from cefline.config import Config
 from cefline.conform import Conformed, Rules, conform
 from cefline.counts import Counts, Found, Sizes
+from cefline.errors import ConfigError
+from cefline.given import constant_pairs, keyed, problems, reserved
 from cefline.moments import micros, span_micros
 from cefline.pack import Slice
 from cefline.partition import partition
@@ -26,7 +28,7 @@ from cefline.terms import Condition, Term, both
 from cefline_schemas.cef import EXTENDED_ESCAPES, EXTENSION_ESCAPES
 from cefline_schemas.demands import Demands
 from cefline_schemas.dialects import CADO, Dialect
-from cefline_schemas.timeline import ALWAYS, BY_NAME, with_carried
+from cefline_schemas.timeline import ALWAYS, BY_NAME, FIELDS, Field, with_carried
 
 _EAGER = 128 << 20
 """Up to so much text of a batch is joined at once. A small input can expand without bounds (one
@@ -86,6 +88,7 @@ def limits(config: Config) -> Limits:
         unknown=config.unknown,
         accept_truncated=config.accept_truncated,
         dialect=config.dialect,
+        reserved=reserved(config.keys, config.constants),
     )
 
 
@@ -110,16 +113,35 @@ def converter(
     stamp = delivery if config.stamp else ""
     lists = config.lists if config.format == "cef" else "value"
     given = (config.time_unit, config.timezone, lists)
-    lines = (config.header, config.severity, config.subseconds, config.max_event)
-    how = (stamp, config.framing, config.cef_version, config.format)
     return Converter(
         Rules(*given, fields, config.evidence_id, dialect),
-        Profile(*lines, fields, config.profile, *how, demands(config)),
+        profile(config, fields, stamp),
         config.partition_by,
         hive=config.hive,
         selection=selected(config) or None,
         measured=measured,
     )
+
+
+def profile(config: Config, fields: tuple[Field, ...] = FIELDS, stamp: str = "") -> Profile:
+    """Return what turns fields into lines as a config says; `render` and `parse` take it.
+
+    Args:
+        config: all settings.
+        fields: the table, with what is carried.
+        stamp: what each line says first, where it is not empty.
+
+    Raises:
+        ConfigError: keys or constants can't be as they are given.
+    """
+    own = (config.profile, config.keys, config.constants)
+    if told := [f"{name}: {what}" for name, what in (problems(*own) if any(own[1:]) else ())]:
+        raise ConfigError("\n  ".join(told))
+    lines = (config.header, config.severity, config.subseconds, config.max_event)
+    own_keys = (keyed(fields, config.keys), config.profile)
+    how = (stamp, config.framing, config.cef_version, config.format)
+    constants = constant_pairs(config.constants)
+    return Profile(*lines, *own_keys, *how, demands=demands(config), constants=constants)
 
 
 def selected(config: Config) -> Selection:

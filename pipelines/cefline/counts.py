@@ -23,6 +23,9 @@ Sizes = Counter[str]
 HEADER = "(header)"
 """Where the bytes of lines are counted that are no field's: none can be named so."""
 
+CONSTANTS = "(constants)"
+"""Likewise, of the constants of lines."""
+
 
 @dataclass(slots=True)
 class Found:

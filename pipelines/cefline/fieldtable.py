@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
+from cefline.render import Profile
 from cefline_schemas.dialects import CADO, DIALECTS
 from cefline_schemas.dictionary import Copy, Home, ProfileName
 from cefline_schemas.targets import TARGETS, Target
 from cefline_schemas.timeline import FIELDS, Field
 
 _HEAD = ("Key", "Type", "Input names", "What it is", "Example")
-_DICTIONARY = ("Field", "Keys", "Why")
+_HOMES = ("Field", "Keys", "Why")
 _TARGETS = ("Target", "Setting", "Value", "Why")
+_CADO, _DICTIONARY = Profile(), Profile(name="dictionary")
 _FITS = {
     "ipv4": "IPv4",
     "ipv6": "IPv6",
@@ -20,14 +22,19 @@ _FITS = {
 }
 
 
-def rows() -> list[tuple[str, str, str, str, str]]:
+def rows(profile: Profile = _CADO) -> list[tuple[str, str, str, str, str]]:
     """Return the rows: key, type, input names, what it is, example."""
-    return [(f.cado.name, f.type, ", ".join(f.names), f.doc, f.example) for f in FIELDS]
+    fixed = [(f"`{key}`", "constant", "", value, "") for key, value in profile.constants]
+    fields = [
+        (_keys(f, "cado"), f.type, ", ".join(f.names), f.doc, f.example) for f in profile.fields
+    ]
+    return [*fixed, *fields]
 
 
-def homes() -> list[tuple[str, str, str]]:
+def homes(profile: Profile = _DICTIONARY) -> list[tuple[str, str, str]]:
     """Return the rows of profile `dictionary`: field, its keys and what fits them, why."""
-    return [(f.name, _keys(f), f.dictionary.why) for f in FIELDS]
+    fixed = [("", f"`{key}`", f"Constant: {value}") for key, value in profile.constants]
+    return [*fixed, *((f.name, _keys(f, "dictionary"), _why(f)) for f in profile.fields)]
 
 
 def targets() -> list[tuple[str, str, str, str]]:
@@ -53,9 +60,14 @@ def targets_plain() -> str:
     return columns([_TARGETS, *targets()])
 
 
-def _keys(row: Field) -> str:
-    keys = ", ".join(map(_home, row.homes("dictionary")))
-    return "; ".join([keys, *map(_copy, row.dictionary.copies)])
+def _why(row: Field) -> str:
+    return "As it is configured" if row.given else row.dictionary.why
+
+
+def _keys(row: Field, profile: ProfileName) -> str:
+    keys = ", ".join(map(_home, row.homes(profile)))
+    copies = () if profile == "cado" else row.dictionary.copies
+    return "; ".join([keys, *map(_copy, copies)])
 
 
 def _home(home: Home) -> str:
@@ -72,17 +84,16 @@ def _copy(copy: Copy) -> str:
     return " ".join([f"also {_home(copy.home)}", *part, *unless])
 
 
-def markdown(profile: ProfileName = "cado") -> str:
+def markdown(profile: Profile = _CADO) -> str:
     """Return the table of a profile as Markdown."""
-    if profile == "dictionary":
-        body = [(f"`{field}`", *rest) for field, *rest in homes()]
-        return _table([_DICTIONARY, *body])
-    return _table(
-        [
-            _HEAD,
-            *((f"`{key}`", type_, names, doc, f"`{eg}`") for key, type_, names, doc, eg in rows()),
-        ]
-    )
+    if profile.name == "dictionary":
+        body = [(_code(field), *rest) for field, *rest in homes(profile)]
+        return _table([_HOMES, *body])
+    return _table([_HEAD, *((*row, _code(eg)) for *row, eg in rows(profile))])
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def _table(lines: Sequence[tuple[str, ...]]) -> str:
@@ -104,12 +115,12 @@ def dialects() -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def plain(profile: ProfileName = "cado") -> str:
+def plain(profile: Profile = _CADO) -> str:
     """Return the table of a profile in columns, without examples and marks."""
-    if profile == "dictionary":
-        bare = (tuple(cell.replace("`", "") for cell in row) for row in homes())
-        return columns([_DICTIONARY, *bare])
-    return columns([_HEAD[:4], *(row[:4] for row in rows())])
+    if profile.name == "dictionary":
+        bare = (tuple(cell.replace("`", "") for cell in row) for row in homes(profile))
+        return columns([_HOMES, *bare])
+    return columns([_HEAD[:4], *((row[0].replace("`", ""), *row[1:4]) for row in rows(profile))])
 
 
 def columns(table: Sequence[tuple[str, ...]]) -> str:

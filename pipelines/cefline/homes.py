@@ -92,7 +92,7 @@ def _settled(pair: Pair, columns: Columns) -> Iterator[Pair]:
     Where both say the same, a reader could not tell whose the key is: then it is the other's.
     """
     owner = columns.get(SHARED.get(pair.row.name, ""))
-    if owner is None:
+    if owner is None or pair.row.given:
         yield pair
         return
     same = _same(pair.column, owner)

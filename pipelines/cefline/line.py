@@ -200,7 +200,7 @@ def _planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]
 def _staged(work: _Work, run: Run) -> _Ready:
     """Convert a source, or take what an earlier run has converted in the same way."""
     skip, planned = work.segment.skip, work.config.planned()
-    depends = [work.local.sha256, planned, TEXT_FORMAT[work.config.profile], __version__, skip]
+    depends = [work.local.sha256, planned, TEXT_FORMAT[work.config.tables], __version__, skip]
     depends += ["measured"] if run.dry_run else []
     basis = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
     found = staging.saved(work.folder, basis)
@@ -276,7 +276,7 @@ def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
     source, config, report = work.local.source, work.config, ready.report
     about = {"url": source.url, "size": source.size, "version": source.version}
     about |= {"sha256": work.local.sha256, "format": report.format, "dialect": report.dialect}
-    text_format = TEXT_FORMAT[config.profile]
+    text_format = TEXT_FORMAT[config.tables]
     what = (config.planned(), __version__, text_format, config.variant())
     done = deliver(
         Delivery(work.delivery, about, *what),

@@ -17,15 +17,16 @@ from isal import isal_zlib
 
 from cefline.errors import SourceError
 from cefline.records import as_text
+from cefline_schemas.arcsight import TAKES
 from cefline_schemas.dialects import DIALECTS
-from cefline_schemas.dictionary import FITS, OWN_PREFIX, ProfileName
+from cefline_schemas.dictionary import FITS, OWN_PREFIX
 from cefline_schemas.timeline import FIELDS
 
 Compression = Literal["gzip", "zstd", "none"]
 
 _TABLE = [(f.name, f.type, f.names, f.cado, f.members) for f in FIELDS]
 _NAMES = [(d.name, [f.names for f in d.fields], d.unit, d.parts) for d in DIALECTS.values()]
-_TABLES: dict[ProfileName, object] = {
+_TABLES: dict[str, object] = {
     "cado": (_TABLE, _NAMES),
     "dictionary": (
         _TABLE,
@@ -35,6 +36,7 @@ _TABLES: dict[ProfileName, object] = {
         OWN_PREFIX,
     ),
 }
+_TABLES |= {f"{profile}+keys": (table, FITS, TAKES) for profile, table in _TABLES.items()}
 TEXT_FORMAT = {
     profile: f"1-{hashlib.sha256(repr(table).encode()).hexdigest()[:8]}"
     for profile, table in _TABLES.items()

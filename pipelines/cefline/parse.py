@@ -13,6 +13,7 @@ from cefline.homes import check_profile
 from cefline.name import fallback_name
 from cefline.origins import fields_of, forms
 from cefline.records import apply, as_text
+from cefline.render import Profile
 from cefline_schemas import cef
 from cefline_schemas.dictionary import ProfileName, Spelling
 from cefline_schemas.timeline import BY_NAME, FIELDS, Field, Type
@@ -49,14 +50,14 @@ _TYPED: dict[Type | Spelling, pl.Expr] = {
 
 def parse(
     lines: pl.Series | Iterable[str] | bytes | str | Path,
-    profile: ProfileName = "cado",
+    profile: Profile | ProfileName = "cado",
     fields: tuple[Field, ...] = FIELDS,
 ) -> pl.DataFrame:
     """Parse CEF lines into a frame with a row for each line; lines of CadoJson likewise.
 
     Args:
         lines: lines without LF, or CEF text (bytes), or the path of a part (plain, gzip or zstd).
-        profile: the one that they were written with.
+        profile: the one that they were written with, or its name; one has its own table.
         fields: the table, with what is carried where that is known.
 
     Returns:
@@ -71,14 +72,15 @@ def parse(
         SourceError: a line is not CEF, or a value not of its field's type; with the line's number.
         UsageError: there is no such profile.
     """
-    check_profile(profile)
+    name, table = (profile, fields) if isinstance(profile, str) else (profile.name, profile.fields)
+    check_profile(name)
     text = _lines(lines)
     if len(text) and text[0].startswith("{"):
         from cefline.cadojson import parse_json
 
         return parse_json(text)
     starts = range(0, max(len(text), 1), _ROWS)
-    parsed = (_parse(text.slice(n, _ROWS), n, profile, fields) for n in starts)
+    parsed = (_parse(text.slice(n, _ROWS), n, name, table) for n in starts)
     frame = pl.concat(list(parsed), how="diagonal")
     known = [f.name for f in FIELDS if f.name in frame.columns]
     other = [c for c in frame.columns if c not in known and c not in HEADER]
@@ -111,11 +113,11 @@ def _parse(
     header = lines.str.extract_groups(_HEADER).struct.unnest().rename(names)
     _refuse(lines, header["severity"].is_null(), before, "is no CEF line")
     extension = lines.str.replace(_HEADER, "")
-    if profile == "cado":
+    if profile == "cado" and not any(row.given for row in table):
         fields = _fields(lines, extension, before, _CADO)
     else:
-        fields = _fields(lines, extension, before, forms(table))
-        fields = fields_of(fields, table, partial(_refuse_rows, lines, before))
+        fields = _fields(lines, extension, before, forms(table, profile))
+        fields = fields_of(fields, table, profile, partial(_refuse_rows, lines, before))
     if "type" not in fields:
         fields["type"] = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     fields["type"] = _type(header["name"], fields)

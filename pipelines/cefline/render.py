@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cefline import syslog
-from cefline.counts import HEADER, REPLACED, Counts, Sizes
+from cefline.counts import CONSTANTS, HEADER, REPLACED, Counts, Sizes
 from cefline.escape import Escaped, escape, escape_constant
 from cefline.homes import MICROSECONDS, Pair, pairs, prefix
 from cefline.limit import limited
@@ -75,6 +75,8 @@ class Profile:
     format: Format = "cef"
     demands: Demands = field(default_factory=Demands)
     """What the reader of the lines asks for."""
+    constants: tuple[tuple[str, str], ...] = ()
+    """Keys and values that each line says before all fields."""
 
 
 class Fragment(NamedTuple):
@@ -141,6 +143,9 @@ def render(columns: Columns, profile: Profile) -> Rendered:
         stamp = escape_constant(profile.stamp, cef.EXTENSION_ESCAPES)
         written.append(constant(f" {cef.STAMP}={stamp}", height))
         fields.append(cef.STAMP)
+    if profile.constants:
+        written.append(constant(_constants(profile.constants), height))
+        fields.append(CONSTANTS)
     for (row, _, column, again, told), (fragment, said) in _written(columns, profile):
         written.append(fragment)
         fields.append(row.name)
@@ -157,6 +162,11 @@ def render(columns: Columns, profile: Profile) -> Rendered:
         return whole
     free = {row.name for row in profile.fields if row.free}
     return limited(whole, given, free, profile.demands, [*map(_length, whole.fragments)])
+
+
+@cache
+def _constants(pairs: tuple[tuple[str, str], ...]) -> str:
+    return "".join(f" {k}={escape_constant(v, cef.EXTENSION_ESCAPES)}" for k, v in pairs)
 
 
 def keys(profile: Profile) -> Iterator[Field]:

@@ -161,6 +161,25 @@ def droppable(given: object) -> tuple[str, ...]:
     return found
 
 
+def pairs(given: object) -> tuple[str, ...]:
+    """Return pairs, each as `name=value`, in the order of names: a table, a list of them, or text.
+
+    What they may be depends on the profile: `given.problems` says it.
+    """
+    if isinstance(given, dict):
+        if any("=" in name for name in given):
+            raise ValueError(_expected("names, each without `=` in it"))
+        if not all(isinstance(v, str | int) and not isinstance(v, bool) for v in given.values()):
+            raise ValueError(_expected("text for each name"))
+        return tuple(sorted(f"{name}={value}" for name, value in given.items()))
+    found = names(given)
+    if not all(re.fullmatch("[^=]+=.+", one, re.DOTALL) for one in found):
+        raise ValueError(_expected("a table, or name=value, separated by commas"))
+    if len({one.partition("=")[0] for one in found}) < len(found):
+        raise ValueError(_expected("each name once"))
+    return tuple(sorted(found))
+
+
 def severity(given: object) -> tuple[tuple[int, int], ...]:
     """Return a table of severities: `alarm_severity` up to, and CEF's severity, 0 to 10."""
     expected = _expected("a table, alarm_severity up to = severity from 0 to 10, such as 1 = 10")
@@ -266,6 +285,8 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "until": moment,
     "fields": field_names,
     "drop": droppable,
+    "keys": pairs,
+    "constants": pairs,
     "stamp": truth,
     "framing": choice("none", "rfc3164", "rfc5424"),
     "cef_version": count(0, 1),

@@ -47,9 +47,13 @@ class Field:
     free: bool = False
     """Whether it is free text, which may be shortened where a line or a value has a limit; what
     identifies, dates and rates an event never is."""
+    given: tuple[Home, ...] = ()
+    """Its keys in a profile of the user's own, where that has others."""
 
     def homes(self, profile: ProfileName) -> tuple[Home, ...]:
         """Return its keys in a profile: the first that a value fits takes it, the last one all."""
+        if self.given:
+            return self.given
         if profile == "cado":
             return (Home(self.cado),)
         homes = self.dictionary.homes

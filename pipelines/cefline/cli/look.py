@@ -70,6 +70,7 @@ def fields(
     config = settings(file, options).config
 
     from cefline import fieldtable
+    from cefline.convert import profile
 
     if targets:
         shown = fieldtable.targets_markdown if markdown else fieldtable.targets_plain
@@ -77,7 +78,7 @@ def fields(
         return
     if signatures is None:
         table = fieldtable.markdown if markdown else fieldtable.plain
-        click.echo(table(config.profile), nl=False)
+        click.echo(table(profile(config)), nl=False)
         return
 
     progress(quiet=True)

@@ -76,6 +76,8 @@ class Limits:
     events_key: str = "events"
     """The key of the array in a JSON object that holds all events."""
     unknown: Unknown = "drop"
+    reserved: frozenset[str] = frozenset()
+    """Keys that no column that is carried can have, without case."""
     accept_truncated: bool = False
     """Whether what is whole of a source that breaks off is read."""
     dialect: Wanted = "auto"

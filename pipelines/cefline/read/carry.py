@@ -30,12 +30,14 @@ _OWN = {home.key.name.casefold() for f in (*FIELDS, MICROSECONDS) for home in f.
 _OWN |= {own("").name.casefold(), STAMP.casefold()}
 
 
-def carried(url: str, unknown: Iterable[str], what: Unknown) -> Carried:
+def carried(
+    url: str, unknown: Iterable[str], what: Unknown, reserved: frozenset[str] = frozenset()
+) -> Carried:
     """Return the fields that unknown columns of a source become, in the order of their names.
 
     A name becomes a key as `[A-Za-z0-9_]+`, every other character as `_`; in profile `dictionary`
-    as letters and digits behind `CadoResponse`. One that is a key of the table, or would be twice
-    (some readers don't tell case), gets a number at its end.
+    as letters and digits behind `CadoResponse`. One that is a key of the table, is `reserved`
+    (without case), or would be twice (some readers don't tell case), gets a number at its end.
 
     Raises:
         SourceError: there are some and may not be, or too many.
@@ -50,7 +52,7 @@ def carried(url: str, unknown: Iterable[str], what: Unknown) -> Carried:
     if len(names) > MAX_CARRIED:
         message = f"{url} has more than {MAX_CARRIED} columns that no field takes: {listed}"
         raise SourceError(message, hint="--unknown drop leaves them out")
-    taken, taken_own = set(_TAKEN), set(_OWN)
+    taken, taken_own = _TAKEN | reserved, _OWN | reserved
     return tuple((name, _field(name, taken, taken_own)) for name in names)
 
 

@@ -77,7 +77,7 @@ def _open_text(path: Path, url: str, limits: Limits) -> Opened:
         found = names_of(_every_line(path, url, limits))
     known = dialect.known
     unknown = [name for name in found if name not in known]
-    more = carried(url, unknown, limits.unknown)
+    more = carried(url, unknown, limits.unknown, limits.reserved)
     read = partial(
         load,
         url=url,
@@ -93,7 +93,7 @@ def _open_csv(framed: Iterator[_Framed], first: Records, url: str, limits: Limit
     dialect = told(first.names, url, limits.dialect)
     known = dialect.known
     unknown = [name for name in first.names if name not in known]
-    more = carried(url, unknown, limits.unknown)
+    more = carried(url, unknown, limits.unknown, limits.reserved)
     columns = {name: name for name in known} | {name: row.name for name, row in more}
     check_twice(url, [name for name in first.names if name in columns])
     read = partial(load_records, url=url, columns=columns, accept_truncated=limits.accept_truncated)

@@ -41,7 +41,7 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
     dialect = told(names, url, limits.dialect)
     fields = dialect.known
     unknown = [name for name in names if name not in fields]
-    more = carried(url, unknown, limits.unknown)
+    more = carried(url, unknown, limits.unknown, limits.reserved)
     columns = {name: name for name in fields} | {name: row.name for name, row in more}
     known = [name for name in names if name in columns]
     check_twice(url, known)

@@ -73,7 +73,7 @@ def compare(
     made = converter(config, opened.carried, opened.dialect, manifest["delivery"])
     delivered = {name: _lines(parts, dest) for name, parts in _by_partition(manifest).items()}
     found.compared = filtered = 0
-    same = manifest["text_format"] == TEXT_FORMAT[config.profile] and manifest["segment"] == 1
+    same = manifest["text_format"] == TEXT_FORMAT[config.tables] and manifest["segment"] == 1
     for chunk in opened.chunks:
         rows = _rows(chunk, made)
         filtered += rows.filtered
@@ -151,7 +151,7 @@ def _differences(
 ) -> Iterator[Finding]:
     """Yield what differs, field by field; with `whole` also lines that differ elsewhere."""
     texts = pl.Series([line.decode() for line in lines])
-    parsed = parse(texts.str.strip_suffix("\n"), profile.name, profile.fields)
+    parsed = parse(texts.str.strip_suffix("\n"), profile)
     cut = _with_cuts(rows.lines, profile)
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     other = texts != rows.lines if whole else pl.repeat(False, len(lines), eager=True)
@@ -168,17 +168,20 @@ def _differences(
         for n in differ.arg_true():
             what = f"event {rows.ordinals[n] + 1}: {row.name} is not what the source says"
             yield Finding("different", place, what)
-    stamp = pl.repeat(profile.stamp or None, len(lines), dtype=pl.String, eager=True)
-    stamped = parsed[STAMP] if STAMP in parsed.columns else nothing
-    differ = stamp.ne_missing(stamped)
-    other &= ~differ
-    for n in differ.arg_true():
-        what = f"event {rows.ordinals[n] + 1}: {STAMP} does not say the delivery"
-        yield Finding("different", place, what)
+    says = {STAMP: "does not say the delivery"}
+    says |= {key: "is not what the settings say" for key, _ in profile.constants}
+    for key, value in ((STAMP, profile.stamp or None), *profile.constants):
+        wanted = pl.repeat(value, len(lines), dtype=pl.String, eager=True)
+        differ = wanted.ne_missing(parsed[key] if key in parsed.columns else nothing)
+        other &= ~differ
+        for n in differ.arg_true():
+            what = f"event {rows.ordinals[n] + 1}: {key} {says[key]}"
+            yield Finding("different", place, what)
     for n in other.arg_true():
         what = f"event {rows.ordinals[n] + 1}: its header or keys are not what the source gives"
         yield Finding("different", place, what)
     known = {*HEADER, *(row.name for row in profile.fields), "eventTimeMicros", STAMP}
+    known |= {key for key, _ in profile.constants}
     known |= set() if profile.name == "cado" else {MILLIS, *COPIES}
     for name in parsed.columns:
         if name not in known:
@@ -192,7 +195,7 @@ _MARKED = "(?s)^(.*)" + re.escape(mark("\n")).replace("\\\n", "([0-9]+)") + "$"
 def _with_cuts(lines: pl.Series, profile: Profile) -> pl.DataFrame:
     """Return the fields of lines as they are to be, where limits may have cut some."""
     if profile.demands.limited and lines.str.contains(_MARK, literal=True).any():
-        return parse(lines.str.strip_suffix("\n"), profile.name, profile.fields)
+        return parse(lines.str.strip_suffix("\n"), profile)
     return pl.DataFrame()
 
 

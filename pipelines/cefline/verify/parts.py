@@ -1,7 +1,8 @@
 """The parts of a delivery against its manifest: presence, bytes, text, events, order."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -9,10 +10,11 @@ import polars as pl
 
 from cefline.deliver.store import MissingError, Store
 from cefline.errors import CeflineError, SourceError
+from cefline.given import keyed
 from cefline.pack import BROKEN, text_digest, text_of
 from cefline.parse import parse
 from cefline.verify.findings import Finding, Verdict, Verified
-from cefline_schemas.dictionary import ProfileName
+from cefline_schemas.timeline import FIELDS
 
 
 def check_parts(
@@ -34,12 +36,14 @@ def check_parts(
     found = Verified(manifest["delivery"], manifest["source"]["url"], len(manifest["parts"]))
     found.findings += _order(manifest["parts"])
     profile = manifest["settings"]["profile"]
+    table = keyed(FIELDS, manifest["settings"].get("keys", ()))
+    read = partial(parse, profile=profile, fields=table)
     for part in manifest["parts"]:
         if part["key"] not in listed:
             found.findings.append(_missing(part, removed_before))
             continue
         try:
-            problem, events = _part(part, dest, listed[part["key"]], digests, profile)
+            problem, events = _part(part, dest, listed[part["key"]], digests, read)
         except MissingError:  # since the listing
             found.findings.append(_missing(part, removed_before))
             continue
@@ -80,7 +84,7 @@ def _part(
     dest: Store,
     size: int,
     digests: Mapping[str, str],
-    profile: ProfileName,
+    read: Callable[[pl.Series], object],
 ) -> tuple[list[Finding], int]:
     key = part["key"]
     try:
@@ -102,18 +106,20 @@ def _part(
     problems = []
     if part["stored_sha256"] != hashlib.sha256(body).hexdigest():
         problems.append(Finding("changed", key, "its text is right, its stored bytes are not"))
-    return [*problems, *_lines(key, text, part["events"], profile)], text.count(b"\n")
+    return [*problems, *_lines(key, text, part["events"], read)], text.count(b"\n")
 
 
 def _cut(size: int, expected: int) -> Verdict:
     return "truncated" if size < expected else "changed"
 
 
-def _lines(key: str, text: bytes, events: int, profile: ProfileName) -> Iterator[Finding]:
+def _lines(
+    key: str, text: bytes, events: int, read: Callable[[pl.Series], object]
+) -> Iterator[Finding]:
     count = text.count(b"\n")
     if count != events or not text.endswith(b"\n") or len(text.splitlines()) != count:
         yield Finding("changed", key, f"{count} lines for {events} events")
     try:
-        parse(pl.Series(text.decode().removesuffix("\n").split("\n")), profile)
+        read(pl.Series(text.decode().removesuffix("\n").split("\n")))
     except (SourceError, UnicodeDecodeError) as err:
         yield Finding("changed", key, str(err))
