@@ -137,11 +137,20 @@ def profile(config: Config, fields: tuple[Field, ...] = FIELDS, stamp: str = "")
     own = (config.profile, config.keys, config.constants)
     if told := [f"{name}: {what}" for name, what in (problems(*own) if any(own[1:]) else ())]:
         raise ConfigError("\n  ".join(told))
-    lines = (config.header, config.severity, config.subseconds, config.max_event)
-    own_keys = (keyed(fields, config.keys), config.profile)
-    how = (stamp, config.framing, config.cef_version, config.format)
-    constants = constant_pairs(config.constants)
-    return Profile(*lines, *own_keys, *how, demands=demands(config), constants=constants)
+    return Profile(
+        config.header,
+        config.severity,
+        config.subseconds,
+        config.max_event,
+        keyed(fields, config.keys),
+        config.profile,
+        stamp,
+        config.framing,
+        config.cef_version,
+        config.format,
+        demands(config),
+        constant_pairs(config.constants),
+    )
 
 
 def selected(config: Config) -> Selection:
