@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cefline.config import Config, Settings, default_state, load, shown
+from cefline.config import Config, default_state
 from cefline.errors import CeflineError, ConfigError
+from cefline.settings import Settings, load, shown
 from cefline.values import MaxRejects, place, size, size_text
 from cefline_schemas.cef import Device
 

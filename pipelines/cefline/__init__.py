@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cefline.api import parse, profile, read, render
     from cefline.config import Config
-    from cefline.config import load as load_config
     from cefline.errors import CeflineError
     from cefline.job import export
     from cefline.report import Report
+    from cefline.settings import load as load_config
 
 __all__ = [
     "CeflineError",
@@ -36,7 +36,7 @@ _HOMES = {
     "Config": ("config", "Config"),
     "Report": ("report", "Report"),
     "export": ("job", "export"),
-    "load_config": ("config", "load"),
+    "load_config": ("settings", "load"),
     "parse": ("api", "parse"),
     "profile": ("api", "profile"),
     "read": ("api", "read"),

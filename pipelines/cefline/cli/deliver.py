@@ -15,8 +15,9 @@ from cefline.errors import CeflineError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cefline.config import Config, Settings
+    from cefline.config import Config
     from cefline.report import Report
+    from cefline.settings import Settings
 
 _ASSUME = "What became of a part that may have been put out and removed by a reader."
 

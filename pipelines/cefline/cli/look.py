@@ -95,7 +95,7 @@ def fields(
 @with_settings(list(SETTINGS))
 def config_command(file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
     """Show the settings in force and where each one comes from; secrets are masked."""
-    from cefline.config import shown
+    from cefline.settings import shown
 
     for name, value, origin in shown(settings(file, options)):
         click.echo(f"{name} = {value}  ({origin})")

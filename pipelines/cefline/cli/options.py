@@ -11,7 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cefline.config import Config, Settings
+    from cefline.config import Config
+    from cefline.settings import Settings
 
 EXIT_CODES = """\b
 Exit codes:
@@ -91,7 +92,7 @@ def with_settings(names: list[str]) -> Callable[[Any], Any]:
 
 def settings(file: Path | None, options: dict[str, Any]) -> Settings:
     """Return the settings in force: flags over variables over the file."""
-    from cefline.config import load
+    from cefline.settings import load
 
     given = {
         n: str(v).lower() if v is True else v for n, v in options.items() if v not in {None, False}
