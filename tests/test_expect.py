@@ -115,6 +115,14 @@ def test_events_that_are_rejected_are_not_expected(site: Site) -> None:
     assert (one["events_with_time"], one["first_event_time"], one["last_event_time"]) == (2, 5, 7)
 
 
+def test_times_of_rejected_events_are_not_those_of_json(site: Site) -> None:
+    """It has no header, so no severities either."""
+    rows: list[dict[str, object]] = [{"msg": "x" * 5000, "eventTime": 1}, {"eventTime": 9}]
+    settings = {"format": "json", "max_event": 4096, "max_rejects": MaxRejects(3, 0.0)}
+    (one,) = expected(site, site.one("a.jsonl", of_lines(rows), **settings))
+    assert (one["events"], one["events_with_time"], one["first_event_time"]) == (1, 1, 9)
+
+
 def test_what_is_not_wanted_is_not_expected(site: Site) -> None:
     rows: list[dict[str, object]] = [{"msg": f"m{n}", "eventTime": n} for n in range(5)]
     rows.append({"msg": "a", "eventTime": 9, "alarm": True})

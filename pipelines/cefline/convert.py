@@ -241,7 +241,8 @@ def _found(columns: Columns, rendered: Rendered) -> Found:
     stamps = pl.Series(dtype=pl.Int64) if times is None else as_series(times)
     if len(rendered.rows) < len(severities):
         severities = severities.gather(rendered.rows)
-        stamps = stamps if times is None else stamps.gather(rendered.rows)
+    if len(rendered.rows) < len(stamps):  # JSON has times, and no header
+        stamps = stamps.gather(rendered.rows)
     counted = Counter(dict(severities.value_counts(name="events").rows()))
     first, last = pc.min_max(stamps.to_arrow()).as_py().values()
     return Found(counted, len(stamps) - stamps.null_count(), first, last)
