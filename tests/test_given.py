@@ -16,6 +16,7 @@ from cefline.pack import TEXT_FORMAT
 from cefline.parse import HEADER
 from cefline.verify.run import verify
 from cefline_schemas.arcsight import LABELLED, OBJECTS, REFUSED, TAKES
+from cefline_schemas.targets import TARGETS
 from cefline_schemas.timeline import ALWAYS, BY_NAME, FIELDS
 from tests import dictionary, hostile
 from tests.lines import of_lines, written
@@ -189,6 +190,11 @@ def test_constants_come_first_and_are_escaped_once() -> None:
         ("cado", {"constants": ["msg=a"]}, "constants.msg: msg is the name of a field"),
         ("cado", {"constants": ["act=a"], "keys": ["tag=act"]}, "constants.act: tag has act"),
         ("dictionary", {"constants": ["deviceFacility=a"]}, "source has deviceFacility already"),
+        (
+            "cado",
+            {"constants": [f"x{n}=" + "|" * 160 for n in "1234"]},
+            "constants: expected 1,000 bytes at most in each line, and these take 1,296",
+        ),
         ("dictionary", {"constants": ["environment=a"]}, "constants.environment: environment is"),
     ],
     ids=str,
@@ -396,6 +402,24 @@ def test_what_differs_is_named(
     assert differences(site) == []
     forged(site, delivery, text_edit(old, new))
     assert any(found.startswith(expected) for found in differences(site))
+
+
+@pytest.mark.parametrize("target", [target.name for target in TARGETS])
+def test_each_target_takes_what_is_given(site: Site, target: str) -> None:
+    """Beside its limits, its window and its escapes; a constant is escaped as values are."""
+    env = {"CEFLINE_KEYS": "evidence_name=oldFileName,tag=act,eventTime=CadoResponseWhen"}
+    env |= {"CEFLINE_CONSTANTS": 'CadoResponseSite="a|b",c6a4:Collector=::1'}
+    config = cefline.load_config({"target": target, "evidence_id": "1"}, env, None).config
+    content = of_lines([{**EVENT, "extra": "x" * 50_000, "msg": 'm|"'}, *([EVENT] * 3)])
+    path = site.write("a.jsonl", content)
+    settings = {name: getattr(config, name) for name in config.planned().keys() - {"severity"}}
+    (report,) = site.deliver(path, **settings)
+    (found,) = verify(cefline.Config(dest=site.dest))
+    assert found.is_right, [*found.lines()]
+    assert found.compared == report.tally.delivered == 4
+    said = r"\"a\|b\"" if config.escapes == "extended" else '"a|b"'
+    for line in delivered(site):
+        assert f"|CadoResponseSite={said} c6a4Label=Collector c6a4=::1 " in line
 
 
 def test_a_rerun_takes_what_was_given_to_the_plan(site: Site) -> None:

@@ -13,12 +13,15 @@ from cefline.escape import escape_constant
 from cefline.homes import MICROSECONDS
 from cefline.parse import HEADER
 from cefline_schemas.arcsight import FORMS, LABELLED, OBJECTS, REFUSED, TAKES
-from cefline_schemas.cef import EXTENSION_ESCAPES, STAMP
+from cefline_schemas.cef import EXTENDED_ESCAPES, STAMP
 from cefline_schemas.dictionary import FITS, OWN_PREFIX, Home, Key, ProfileName, own
 from cefline_schemas.timeline import BY_NAME, FIELDS, Field
 
 Told = tuple[str, str]
 """The name of a setting, such as `keys.host`, and what is wrong with it."""
+
+MOST = 1000
+"""Bytes of all constants at most: with them a line still has room below every limit of a reader."""
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9]{1,128}", re.ASCII)  # flexString1Label has 128
@@ -82,6 +85,9 @@ def problems(profile: ProfileName, keys: Sequence[str], constants: Sequence[str]
         yield from ((f"constants.{said}", what) for what in told)
         fixed += [] if told else [f"{said}={value}"]
     yield from _twice(keyed(FIELDS, right), profile, fixed)
+    pairs = ((k, escape_constant(v, EXTENDED_ESCAPES)) for k, v in constant_pairs(fixed))
+    if (size := sum(len(f" {key}={value}".encode()) for key, value in pairs)) > MOST:
+        yield "constants", f"expected {MOST:,} bytes at most in each line, and these take {size:,}"
 
 
 def split(entries: Iterable[str]) -> list[tuple[str, str]]:
@@ -114,7 +120,7 @@ def _of_constant(said: str, value: str, profile: ProfileName) -> Iterator[str]:
     if not value or not value.isprintable() or value != value.strip():
         yield "expected text that can be printed, without blanks at its ends"
         return
-    takes, written = TAKES.get(key), escape_constant(value, EXTENSION_ESCAPES)
+    takes, written = TAKES.get(key), escape_constant(value, EXTENDED_ESCAPES)
     if takes is not None and takes.fits is not None and not re.search(FITS[takes.fits], written):
         yield f"{key} takes no such value"
     if takes is not None and takes.most is not None and len(written.encode()) > takes.most:

@@ -144,7 +144,8 @@ def render(columns: Columns, profile: Profile) -> Rendered:
         written.append(constant(f" {cef.STAMP}={stamp}", height))
         fields.append(cef.STAMP)
     if profile.constants:
-        written.append(constant(_constants(profile.constants), height))
+        said = _constants(profile.constants, profile.demands.escapes)
+        written.append(constant(said, height))
         fields.append(CONSTANTS)
     for (row, _, column, again, told), (fragment, said) in _written(columns, profile):
         written.append(fragment)
@@ -165,8 +166,8 @@ def render(columns: Columns, profile: Profile) -> Rendered:
 
 
 @cache
-def _constants(pairs: tuple[tuple[str, str], ...]) -> str:
-    return "".join(f" {k}={escape_constant(v, cef.EXTENSION_ESCAPES)}" for k, v in pairs)
+def _constants(pairs: tuple[tuple[str, str], ...], escapes: cef.Escapes) -> str:
+    return "".join(f" {k}={escape_constant(v, escapes)}" for k, v in pairs)
 
 
 def keys(profile: Profile) -> Iterator[Field]:
