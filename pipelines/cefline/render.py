@@ -144,8 +144,8 @@ def render(columns: Columns, profile: Profile) -> Rendered:
         written.append(constant(f" {cef.STAMP}={stamp}", height))
         fields.append(cef.STAMP)
     if profile.constants:
-        said = _constants(profile.constants, profile.demands.escapes)
-        written.append(constant(said, height))
+        text = _constants(profile.constants, profile.demands.escapes)
+        written.append(constant(text, height))
         fields.append(CONSTANTS)
     for (row, _, column, again, told), (fragment, said) in _written(columns, profile):
         written.append(fragment)
