@@ -25,8 +25,8 @@ from cefline_schemas.cef import (
     Device,
     Escapes,
 )
-from cefline_schemas.timeline import FIELDS, Field
-from lists import LITERAL_ESCAPES, MEMBERS
+from cefline_schemas.timeline import Field
+from lists import EXPORTED, LITERAL_ESCAPES, MEMBERS
 
 QUOTE_ESCAPES: Escapes = (("'", "''"), *(pair for pair in LITERAL_ESCAPES if pair[0] != "'"))
 """What an SQL literal escapes."""
@@ -134,7 +134,7 @@ def relation(source: str) -> str:
     if source.endswith(".parquet"):
         return f"read_parquet({quote(source)})"
     columns = ", ".join(
-        f"{field.name}: '{NUMBERS.get(field.type, 'JSON')}'" for field in FIELDS
+        f"{field.name}: '{NUMBERS.get(field.type, 'JSON')}'" for field in EXPORTED
     )  # a list may be text instead, which only JSON takes
     return f"read_ndjson({quote(source)}, columns={{{columns}}}, maximum_object_size={64 << 20})"
 
@@ -147,7 +147,7 @@ def query(source: str) -> str:
     head = quote(f"CEF:0|{'|'.join(parts)}|")
     safe_name = escape("translate(name, e'\\n\\r', '  ')", HEADER_ESCAPES)
     pairs = ",\n  ".join(
-        f"{quote(field.cado.prefix)} || {value(field, json=json)}" for field in FIELDS
+        f"{quote(field.cado.prefix)} || {value(field, json=json)}" for field in EXPORTED
     )
     return (
         f"SELECT {head} || {safe_name} || '|' || {severity()} || '|' || concat_ws(' ',\n  {pairs})"

@@ -1,6 +1,10 @@
-"""What the peers know of lists: the members of their objects, and how a literal escapes a text."""
+"""What the peers know of the sources: their fields, the members of lists, a literal's escapes."""
 
 from cefline_schemas.cef import Escapes
+from cefline_schemas.timeline import FIELDS
+
+EXPORTED = [f for f in FIELDS if f.name not in {"alarm_information", "data_type", "sha256"}]
+"""The fields of the sources: SQL can't name a column that is not there."""
 
 LITERAL_ESCAPES: Escapes = (
     ("\\", "\\\\"),

@@ -25,8 +25,8 @@ from cefline_schemas.cef import (
     Device,
     Escapes,
 )
-from cefline_schemas.timeline import FIELDS, Field
-from lists import LITERAL_ESCAPES, MEMBERS
+from cefline_schemas.timeline import Field
+from lists import EXPORTED, LITERAL_ESCAPES, MEMBERS
 
 NAME_REPLACED: Escapes = (("\n", " "), ("\r", " "), ("\\", "\\\\"), ("|", "/"))
 """`print_cef` refuses a `|` in Name, an escaped one, too."""
@@ -104,7 +104,7 @@ def value(field: Field) -> str:
 def pipeline(source: Path, out: Path, compression: str, *, careful: bool) -> str:
     """Return the pipeline that makes one CEF line of each event."""
     pairs = ",\n  ".join(
-        f"{f.name}: {value(f) if careful or f.type == 'bool' else f.name}" for f in FIELDS
+        f"{f.name}: {value(f) if careful or f.type == 'bool' else f.name}" for f in EXPORTED
     )
     device = Device()
     packed = "\n  compress_gzip" if compression == "gzip" else ""
