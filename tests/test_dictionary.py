@@ -14,14 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cefline
-from cefline.parse import HEADER
 from cefline.render import Profile
 from cefline_schemas.dictionary import FITS, PLACES
 from cefline_schemas.timeline import FIELDS
 from tests import dictionary, hostile
 from tests.events import hostile_lines
 from tests.lines import of_lines, written
-from tests.test_parse import as_parsed
+from tests.test_parse import as_parsed, assert_holds
 from tests.test_readers import HEADER as VECTORS
 from tests.test_readers import as_vector_reads, vector
 
@@ -265,14 +264,7 @@ def assert_comes_back(frame: pl.DataFrame) -> None:
         millis = kept["eventTime"].to_physical() // 1000
         none = pl.repeat(None, len(kept), dtype=pl.Int64, eager=True)
         assert parsed.get_column("eventTimeMillis", default=none).to_list() == millis.to_list()
-    expected = expected.filter(usable)
-    filled = [name for name in expected.columns if expected[name].null_count() < expected.height]
-    keys = set(parsed.columns) - {*HEADER, "eventTimeMillis", "fname"}
-    assert keys - {"type"} == set(filled) - {"type"}
-    for name in filled:
-        assert parsed[name].to_list() == expected[name].to_list()
-    if "type" not in filled:
-        assert parsed["type"].null_count() == parsed.height
+    assert_holds(parsed, expected.filter(usable), "eventTimeMillis", "fname")
 
 
 @given(hostile.frames())
