@@ -142,6 +142,26 @@ def test_a_full_disk_is_a_reason_to_try_again(root: Path, monkeypatch: pytest.Mo
 # Kept where a later run can go on with it.
 
 
+def test_what_a_run_left_that_was_killed_beside_another_goes_with_its_source(root: Path) -> None:
+    """A source's own folders, not another one's."""
+    with staging.folder(root, "a"):
+        with pytest.raises(KilledError), staging.folder(root, "a"):
+            raise KilledError
+        with staging.folder(root, "b"):
+            pass
+        assert entries(root) == ["a", "a.2"]
+    assert entries(root) == []
+
+
+def test_a_folder_stays_while_a_run_works_in_it(root: Path) -> None:
+    """Whatever becomes of the one beside it."""
+    with ExitStack() as beside:
+        with staging.folder(root, "a"):
+            beside.enter_context(staging.folder(root, "a"))
+        assert entries(root) == ["a.2"]
+    assert entries(root) == []
+
+
 @pytest.mark.parametrize(
     ("err", "kept"),
     [

@@ -90,6 +90,9 @@ def folder(root: Path, name: str) -> Iterator[Path]:
     finally:
         if not keep:
             shutil.rmtree(path, ignore_errors=True)
+            for other in root.glob(f"{name}.*"):  # of a run that was killed beside another one
+                with suppress(OSError):
+                    _remove(other)
         os.close(descriptor)
 
 
@@ -100,10 +103,15 @@ def sweep(root: Path, done: Container[str]) -> None:
             recent = time.time() - path.stat().st_mtime < _KEPT_SECONDS
             if recent and path.name.partition(".")[0] not in done:
                 continue
-            descriptor = _lock(path)
-            if descriptor is not None:
-                shutil.rmtree(path, ignore_errors=True)
-                os.close(descriptor)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder that no run works in."""
+    descriptor = _lock(path)
+    if descriptor is not None:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(descriptor)
 
 
 def save(path: Path, basis: str, parts: list[Staged], said: dict[str, Any]) -> None:
