@@ -16,19 +16,9 @@ from cefline import literal
 from cefline.counts import Counts
 from cefline.errors import SourceError
 from cefline.escape import Escaped, json_text, json_value
+from cefline.fragments import Fragment, constant, fragment
 from cefline.records import Columns, apply, as_text, no_rejects
-from cefline.render import (
-    TEXT,
-    Fragment,
-    Profile,
-    Rendered,
-    bounded,
-    constant,
-    keys,
-    render,
-    values,
-    with_prefix,
-)
+from cefline.render import TEXT, Profile, Rendered, bounded, keys, render, values
 from cefline_schemas.cef import STAMP
 from cefline_schemas.timeline import BY_NAME, FIELDS, Field, Type
 
@@ -83,7 +73,7 @@ def _pair(row: Field, column: pa.Array) -> tuple[Fragment, Escaped]:
     else:
         text = apply(pl.Series(column), TEXT[row.type]).str.to_lowercase()
         said = Escaped(as_text(text), None)
-    return with_prefix(prefix, column, said, end)
+    return fragment(prefix, column, said, end)
 
 
 def parse_json(lines: pl.Series, before: int = 0) -> pl.DataFrame:

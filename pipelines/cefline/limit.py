@@ -22,8 +22,9 @@ from cefline_schemas.demands import LEAST_KEPT, LEAST_NAMED, mark
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from cefline.fragments import Fragment
     from cefline.records import Columns
-    from cefline.render import Fragment, Rendered
+    from cefline.render import Rendered
     from cefline_schemas.demands import Demands
 
 _TOGETHER = 16 << 20

@@ -7,7 +7,7 @@ distinct value where a column is dictionary-encoded. The last join's buffer is t
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from cefline import syslog
 from cefline.counts import CONSTANTS, HEADER, REPLACED, Counts, Sizes
 from cefline.escape import Escaped, escape, escape_constant
+from cefline.fragments import Fragment, concat, constant, cuts, fragment, joined, length
+from cefline.header import Severities, severities, start_of
 from cefline.homes import MICROSECONDS, Pair, pairs, prefix
 from cefline.limit import limited
 from cefline.name import name
@@ -24,7 +26,6 @@ from cefline.records import (
     apply,
     as_series,
     as_text,
-    decoded,
     no_rejects,
     rejects,
 )
@@ -34,9 +35,6 @@ from cefline_schemas import cef
 from cefline_schemas.demands import Demands
 from cefline_schemas.dictionary import ProfileName, Spelling
 from cefline_schemas.timeline import FIELDS, Field, Type
-
-SLICE_BYTES = 16 << 20
-"""Lines are joined in slices of at most this much text, however far a small input expands."""
 
 TEXT: Mapping[Type | Spelling, pl.Expr] = {
     "text": pl.col(""),
@@ -62,7 +60,7 @@ class Profile:
     """The constants and choices that turn fields into lines."""
 
     device: cef.Device = field(default_factory=cef.Device)
-    severity: tuple[tuple[int, int], ...] = cef.SEVERITY
+    severity: Severities = cef.SEVERITY
     subseconds: bool = False
     max_event: int = 16 << 20
     fields: tuple[Field, ...] = FIELDS
@@ -77,15 +75,6 @@ class Profile:
     """What the reader of the lines asks for."""
     constants: tuple[tuple[str, str], ...] = ()
     """Keys and values that each line says before all fields."""
-
-
-class Fragment(NamedTuple):
-    """What one column adds to the lines of a batch; where its text is null, nothing."""
-
-    prefix: str
-    """What stands before the text of each row, ASCII. Long texts are not copied for it."""
-    text: pa.Array
-    """Large string, plain or as a dictionary, however far that would expand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +93,8 @@ class Rendered:
     """The field of each pair."""
     severities: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.Int64))
     """The header's, of each row of the batch, rejected ones as well (Int64)."""
+    end: str = "\n"
+    """What ends each line, an LF last."""
 
     def sizes(self) -> Sizes:
         """Return the bytes that each field adds to the lines: space, key and value.
@@ -112,18 +103,15 @@ class Rendered:
         """
         sizes = Sizes()
         for own, pair in zip(self.fields, self.fragments[1:], strict=True):
-            sizes[own] += pc.sum(_length(pair)).as_py() or 0
+            sizes[own] += pc.sum(length(pair)).as_py() or 0
         sizes[HEADER] = int(self.lengths.sum()) - sizes.total()
         return sizes
 
-    end: str = "\n"
-    """What ends each line, an LF last."""
-
     def slices(self) -> Iterator[tuple[int, pa.LargeStringArray]]:
         """Yield the index of the first line and the lines, each with the LF that ends it."""
-        for start, count in _cuts(self.lengths):
+        for start, count in cuts(self.lengths):
             cut = [Fragment(p, text.slice(start, count)) for p, text in self.fragments]
-            yield start, _join(cut, self.end)
+            yield start, joined(cut, self.end)
 
 
 def render(columns: Columns, profile: Profile) -> Rendered:
@@ -135,7 +123,7 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     height = len(next(iter(columns.values())))
     given, (columns, counts) = columns, taken(columns, profile.demands)
     named = name(columns, height)
-    graded = severities(columns, profile, height)
+    graded = severities(columns, profile.severity, height)
     header = _header(named.text, graded, columns, profile)
     columns = {**columns, "type": named.repeated}
     written, fields, rejected = [], list[str](), [no_rejects()]
@@ -147,8 +135,8 @@ def render(columns: Columns, profile: Profile) -> Rendered:
         text = _constants(profile.constants, profile.demands.escapes)
         written.append(constant(text, height))
         fields.append(CONSTANTS)
-    for (row, _, column, again, told), (fragment, said) in _written(columns, profile):
-        written.append(fragment)
+    for (row, _, column, again, told), (pair, said) in _written(columns, profile):
+        written.append(pair)
         fields.append(row.name)
         if told and column is not None:
             counts[row.name, told] += len(column) - column.null_count
@@ -162,7 +150,7 @@ def render(columns: Columns, profile: Profile) -> Rendered:
     if not profile.demands.limited:
         return whole
     free = {row.name for row in profile.fields if row.free}
-    return limited(whole, given, free, profile.demands, [*map(_length, whole.fragments)])
+    return limited(whole, given, free, profile.demands, [*map(length, whole.fragments)])
 
 
 @cache
@@ -193,6 +181,10 @@ def _written(columns: Columns, profile: Profile) -> Iterator[tuple[Pair, tuple[F
             yield pair, _fragment(pair, Escaped(text, None))
 
 
+def _fragment(pair: Pair, said: Escaped) -> tuple[Fragment, Escaped]:
+    return fragment(prefix(pair.homes, said.text), pair.column, said)
+
+
 def _some(column: pa.Array) -> bool:
     return bool(column.null_count < len(column))
 
@@ -215,35 +207,6 @@ def _escaped(columns: list[pa.LargeStringArray], escapes: cef.Escapes) -> Iterat
             start += len(column)
 
 
-def _fragment(pair: Pair, said: Escaped) -> tuple[Fragment, Escaped]:
-    before, text = prefix(pair.homes, said.text), said.text
-    if not isinstance(before, str):
-        before, text = "", _concat(before, text)
-    if not isinstance(pair.column, pa.DictionaryArray):
-        return Fragment(before, text), said
-    whole = _concat(before, text) if before else text
-    spread = pa.DictionaryArray.from_arrays(pair.column.indices, whole)
-    return Fragment("", spread), said.spread(pl.Series(pair.column.indices))
-
-
-def constant(text: str, height: int) -> Fragment:
-    """Return what is the same in each line."""
-    indices = pa.repeat(pa.scalar(0, pa.int32()), height)
-    values = pa.array([text], pa.large_string())
-    return Fragment("", pa.DictionaryArray.from_arrays(indices, values))
-
-
-def with_prefix(
-    prefix: str, column: pa.Array, said: Escaped, end: str = ""
-) -> tuple[Fragment, Escaped]:
-    """Return what a column adds to lines, and what was found in it; a dictionary stays one."""
-    text = _concat(said.text, end) if end else said.text
-    if not isinstance(column, pa.DictionaryArray):
-        return Fragment(prefix, text), said
-    pairs = pa.DictionaryArray.from_arrays(column.indices, _concat(prefix, text))
-    return Fragment("", pairs), said.spread(pl.Series(column.indices))
-
-
 def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame:
     rows = (replaced > 0).arg_true()
     raw = as_series(column.take(rows.to_arrow()))
@@ -252,53 +215,16 @@ def _replaced(column: pa.Array, row: Field, replaced: pl.Series) -> pl.DataFrame
 
 
 def _header(named: pl.Series, severity: pl.Series, columns: Columns, profile: Profile) -> Fragment:
-    start, fixed = _start(profile.device, profile.cef_version)
-    rest = ("|", as_text(named), "|", as_text(severity.cast(pl.String)), "|")
-    own: tuple[pa.Array | str, ...] = (start, fixed, *rest)
+    start, fixed = start_of(profile.device, profile.cef_version)
+    id_: pa.Array | str = fixed
     if profile.name == "dictionary":
-        own = (start, as_text(signature(columns, len(named), fixed)), *rest)
+        id_ = as_text(signature(columns, len(named), fixed))
+    own = (start, id_, "|", as_text(named), "|", as_text(severity.cast(pl.String)), "|")
     if profile.framing == "none":
-        return Fragment("", _concat(*own))
+        return Fragment("", concat(*own))
     product, subseconds = profile.device.product, profile.subseconds
     framed = syslog.header(columns, severity, product, profile.framing, subseconds=subseconds)
-    return Fragment("", _concat(as_text(framed), *own))
-
-
-@cache
-def _start(device: cef.Device, version: int) -> tuple[str, str]:
-    """Return what begins each line, and the signature id that the settings give."""
-    constants = (device.vendor, device.product, device.version, device.signature_id)
-    *start, fixed = (escape_constant(c, cef.HEADER_ESCAPES) for c in constants)
-    return "|".join([f"CEF:{version}", *start, ""]), fixed
-
-
-def severities(columns: Columns, profile: Profile, height: int) -> pl.Series:
-    """Return the header's severity of each event (Int64)."""
-    present = {n: as_series(columns[n]) for n in ("alarm", "alarm_severity") if n in columns}
-    frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True), **present})
-    alarm = pl.col("alarm") if "alarm" in present else pl.lit(None, pl.Boolean)
-    given = pl.col("alarm_severity") if "alarm_severity" in present else pl.lit(None, pl.Int64)
-    severity = pl.when(alarm).then(cef.SEVERITY_ALARM).otherwise(cef.SEVERITY_NONE)
-    severity = pl.when(given.is_not_null()).then(cef.SEVERITY_ABOVE).otherwise(severity)
-    for up_to, written in sorted(profile.severity, reverse=True):
-        severity = pl.when(given <= up_to).then(written).otherwise(severity)
-    return frame.with_columns(severity=severity.cast(pl.Int64))["severity"]
-
-
-def _lead(header: pa.Array, pairs: list[Fragment]) -> tuple[pa.Array, list[Fragment]]:
-    """Join the header and the first pair of each row, which no space separates."""
-    lead, rest = pa.nulls(len(header), pa.large_string()), []
-    for pair in pairs:
-        if lead.null_count == 0:
-            rest.append(pair)
-            continue
-        whole = _concat(pair.prefix, decoded(pair.text))
-        later = pc.if_else(pc.is_null(lead), pa.scalar(None, pa.large_string()), whole)
-        lead = pc.coalesce(lead, whole)
-        if later.null_count < len(later):
-            rest.append(Fragment("", later))
-    without_space = pc.utf8_slice_codeunits(pc.fill_null(lead, ""), 1)
-    return _concat(header, without_space), rest
+    return Fragment("", concat(as_text(framed), *own))
 
 
 def bounded(
@@ -310,11 +236,9 @@ def bounded(
 ) -> Rendered:
     """Return the lines that fragments make, but for those of more than `max_event` bytes."""
     height = len(fragments[0].text)
-    pairs = reduce(pc.add, map(_length, fragments[1:]), pa.repeat(0, height))
+    pairs = reduce(pc.add, map(length, fragments[1:]), pa.repeat(0, height))
     lf_less_space = pc.equal(pairs, 0).cast(pa.int64())  # no space stands before the first pair
-    lengths = pl.Series(pc.add(pc.add(_length(fragments[0]), pairs), lf_less_space)) + (
-        len(end) - 1
-    )
+    lengths = pl.Series(pc.add(pc.add(length(fragments[0]), pairs), lf_less_space)) + (len(end) - 1)
     rows = pl.int_range(height, dtype=pl.UInt32, eager=True)
     long = lengths > max_event
     if long.any():
@@ -327,43 +251,3 @@ def bounded(
         rejected = pl.concat([rejected, too_long])
         lengths, rows = lengths.filter(~long), rows.filter(~long)
     return Rendered(fragments, lengths, rows, rejected, counts, end=end)
-
-
-def _length(part: Fragment) -> pa.Int64Array:
-    """Bytes that a fragment adds to each line; none for null."""
-    is_dictionary = isinstance(part.text, pa.DictionaryArray)
-    length = pc.binary_length(part.text.dictionary if is_dictionary else part.text)
-    length = pc.add(length.cast(pa.int64()), len(part.prefix))
-    return pc.fill_null(length.take(part.text.indices) if is_dictionary else length, 0)
-
-
-def _cuts(lengths: pl.Series) -> Iterator[tuple[int, int]]:
-    ends = lengths.cum_sum()
-    start, done = 0, 0
-    while start < len(lengths):
-        stop = max(int(ends.search_sorted(done + SLICE_BYTES, side="right")), start + 1)
-        yield start, stop - start
-        start, done = stop, int(ends[stop - 1])
-
-
-def _join(parts: list[Fragment], ended: str) -> pa.LargeStringArray:
-    lead, rest = _lead(parts[0].text, parts[1:])
-    end, nothing = (pa.scalar(text, pa.large_string()) for text in (ended, ""))
-    texts = (text for part in rest for text in _texts(part))
-    return pc.binary_join_element_wise(lead, *texts, end, nothing, null_handling="skip")
-
-
-def _texts(part: Fragment) -> Iterator[pa.Array | pa.Scalar]:
-    """Yield what is to be joined: prefix and text, with nulls in the same rows."""
-    if part.prefix:
-        prefix = pa.scalar(part.prefix, pa.large_string())
-        if part.text.null_count:
-            prefix = pc.if_else(pc.is_valid(part.text), prefix, pa.scalar(None, prefix.type))
-        yield prefix
-    yield decoded(part.text)
-
-
-def _concat(*parts: pa.Array | str) -> pa.LargeStringArray:
-    texts = [pa.scalar(p, pa.large_string()) if isinstance(p, str) else p for p in parts]
-    empty = pa.scalar("", pa.large_string())
-    return pc.binary_join_element_wise(*texts, empty, null_handling="emit_null")

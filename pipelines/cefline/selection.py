@@ -9,8 +9,9 @@ import polars as pl
 import pyarrow as pa
 
 from cefline.conform import Conformed
+from cefline.header import severities
 from cefline.records import Columns, apply
-from cefline.render import Profile, severities
+from cefline.render import Profile
 from cefline.terms import Condition, Term, Value
 from cefline_schemas.timeline import BY_NAME
 
@@ -38,7 +39,7 @@ def select(conformed: Conformed, selection: Selection, profile: Profile) -> tupl
     if selection.where is not None:
         wanted &= holds(selection.where, conformed.columns, height)
     if selection.min_severity is not None and height:
-        wanted &= severities(conformed.columns, profile, height) >= selection.min_severity
+        wanted &= severities(conformed.columns, profile.severity, height) >= selection.min_severity
     filtered = height - int(wanted.sum())
     if not filtered:
         return conformed, 0
