@@ -4,7 +4,7 @@ The only place where input names and input types are known.
 """
 
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 import polars as pl
@@ -22,11 +22,11 @@ from cefline.records import (
     apply,
     as_series,
     as_text,
-    decoded,
     no_rejects,
     placed,
     rejects,
 )
+from cefline.utf8 import sound
 from cefline_schemas.dialects import CADO, Dialect, Part
 from cefline_schemas.timeline import BY_NAME, FIELDS, PLAUSIBLE, Field
 
@@ -143,7 +143,8 @@ def _shown(value: pa.Scalar) -> str:
 def _converted(batch: Batch, name: str, row: Field, rules: Rules, notes: _Notes) -> pa.Array:
     column = batch.data.column(name)
     if batch.typed:  # JSON's text has been checked
-        column = _sound(coerce.plain(column), row, notes)
+        reject = partial(notes.reject, row=row, reason="no UTF-8")
+        column = sound(coerce.plain(column), reject)
     nested = batch.structures
     structures = nested[name] if nested is not None and name in nested else None
     if row.type in {"text", "list"}:
@@ -178,59 +179,6 @@ def _quoted(text: pa.Array) -> pa.Array:
 def _filled(values: pl.Series) -> pl.Series:
     """Return values with null for blank text."""
     return pl.Series(coerce.without_blank(as_text(values))) if values.dtype == pl.String else values
-
-
-def _sound(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
-    """Return a column whose text is valid UTF-8: Parquet does not make sure, polars relies on it.
-
-    Text comes as large_string, plain or dictionary with int32 indices. Bytes are taken for text.
-    """
-    try:
-        return _checked(column)
-    except pa.ArrowInvalid:
-        return _checked(_valid_only(decoded(column), row, notes))
-
-
-def _checked(column: pa.Array) -> pa.Array:
-    if isinstance(column, pa.DictionaryArray):
-        values = _checked(column.dictionary)
-        return pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), values)
-    if coerce.is_text(column.type):
-        return column.cast(pa.large_binary()).cast(pa.large_string())
-    if pa.types.is_nested(column.type):
-        column = column.cast(coerce.textual(column.type))
-        column.validate(full=True)
-    return column
-
-
-def _valid_only(column: pa.Array, row: Field, notes: _Notes) -> pa.Array:
-    """Leave out the values that are not valid; they are rare, so one by one."""
-    valid = pl.Series([_is_valid(value) for value in column], dtype=pl.Boolean)
-    if coerce.is_text(column.type):
-        stored = pl.Series(column.cast(pa.large_binary()))
-    else:
-        stored = pl.repeat(None, len(column), dtype=pl.String, eager=True)
-    notes.reject(stored, ~valid, row, "no UTF-8")
-    # Taken, not masked: under a mask the bytes would stay, and other steps look at them.
-    return column.take(pl.int_range(len(valid), eager=True).set(~valid, None).to_arrow())
-
-
-def _is_valid(value: pa.Scalar) -> bool:
-    try:
-        return _is_decodable(value.as_py())
-    except UnicodeDecodeError:
-        return False
-
-
-def _is_decodable(value: object) -> bool:
-    match value:
-        case bytes():
-            value.decode()
-        case list():
-            return all(map(_is_decodable, value))
-        case dict():
-            return all(map(_is_decodable, value.values()))
-    return True
 
 
 def _text(column: pa.Array, row: Field, notes: _Notes, form: literal.Form) -> pa.Array:
