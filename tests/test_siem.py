@@ -34,7 +34,7 @@ PAGES = [
     "tenzir",
     "vector",
 ]
-HEADINGS = ["Bucket", "Rights", "cefline", "Settings", "Count", "Known faults"]
+HEADINGS = ["Bucket", "Rights", "cefline", "Settings", "Count", "One event", "Known faults"]
 TEXTS = {page: (FOLDER / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 INDEX = (FOLDER / "README.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -80,6 +80,21 @@ def test_a_page_leads_from_bucket_to_search(page: str) -> None:
     top = TEXTS[page].partition("\n## ")[0]
     assert "ot verified here:**" in top or "Only AWS itself was not at hand" in top
     assert "cefline verify --config /etc/cefline.toml --expect siem --json" in TEXTS[page]
+    assert "WKS-1" in TEXTS[page].partition("## One event")[2].partition("## ")[0]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_needs_no_other_one(page: str, tmp_path: Path) -> None:
+    """Credentials, another service's address, and the keys to search by stand on each."""
+    for name in ("AWS_ACCESS_KEY_ID", "`dvchost`", "`CadoResponseEventTime`"):
+        assert name in TEXTS[page]
+    (block,) = blocks(TEXTS[page], "toml")
+    more = re.findall(r"`(endpoint = [^`]+|allow_http = [^`]+)`", TEXTS[page])
+    assert len(more) == 2
+    file = tmp_path / "cefline.toml"
+    file.write_text(block + "\n".join(more), encoding="utf-8")  # [s3] is its last table
+    found = cefline.load_config({}, {}, file).config.s3
+    assert (found.endpoint, found.allow_http) == ("https://s3.example.com", True)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -138,12 +153,15 @@ def test_a_reader_may_read_parts_and_nothing_else(page: str) -> None:
     resources = {r for s in own for r in listed(s["Resource"])}
     assert resources <= {
         "arn:aws:s3:::acme-siem/cado/*",
+        "arn:aws:s3:::acme-siem/cado",  # Tenzir asks whether the prefix is an object
         "arn:aws:s3:::acme-siem",
         "arn:aws:sqs:eu-central-1:111122223333:cado-cef",
     }
     for statement in own:
         if listed(statement["Action"]) == ["s3:ListBucket"]:
-            assert statement["Condition"] == {"StringLike": {"s3:prefix": "cado/*"}}
+            ((how, on),) = statement["Condition"].items()
+            assert how == ("StringLikeIfExists" if page == "tenzir" else "StringLike")
+            assert on == {"s3:prefix": "cado/*"}
 
 
 @pytest.mark.parametrize(

@@ -53,14 +53,15 @@ def tenzir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tenzir" / "bundled" / "bin" / "tenzir"
 
 
-def read(tenzir: Path, s3: S3, pipeline: str, *, address: str) -> list[dict[str, Any]]:
-    """Return what a pipeline reads from S3."""
+def read(tenzir: Path, s3: S3, address: str, search: str = "") -> list[dict[str, Any]]:
+    """Return what the page's pipeline reads from S3, or what one of its searches finds of it."""
+    pipeline = block("tenzir", "tql", "from_s3")
     service = s3.endpoint.removeprefix("http://")
     options = f"?endpoint_override={service}&scheme=http"
     assert '"s3://acme-siem/cado/**.cef.gz"' in pipeline
     own = pipeline.replace("s3://acme-siem/cado/**.cef.gz", f"{address}/**.cef.gz{options}")
     assert own.endswith("import\n")
-    own = own.removesuffix("import\n") + "write_ndjson\n"
+    own = own.removesuffix("import\n") + search.removeprefix("export\n") + "write_ndjson\n"
     run = subprocess.run(
         [tenzir, "--bare-mode", own],
         env={**os.environ, **s3.env},
@@ -114,7 +115,7 @@ def test_tenzir_reads_every_event_from_s3(
     config = replace(cefline.load_config(flags, {}, None).config, sources=(source,))
     report = cefline.export(config)
     assert report.exit_code == 0
-    events = read(tenzir, s3, block("tenzir", "tql", "from_s3"), address=places["dest"])
+    events = read(tenzir, s3, places["dest"])
     assert len(events) == report.delivered > 0
     assert all(event["cef"] is not None for event in events)
     asked = Demands(escapes=EXTENDED_ESCAPES, crlf_as_lf=True)
@@ -126,3 +127,11 @@ def test_tenzir_reads_every_event_from_s3(
     assert len(times) == sum(
         " rt=" in f" {line}" for line in lines if re.search(r"[ |]rt=\d", line)
     )
+    severities = read(tenzir, s3, places["dest"], block("tenzir", "text", "summarize"))
+    assert {row["cef"]["severity"]: row["events"] for row in severities} == Counter(
+        header(line)[5] for line in lines
+    )
+    hosts = Counter(re.findall(r" dvchost=([A-Za-z0-9.-]+)(?= )", "\n".join(lines)))
+    ((host, count),) = hosts.most_common(1)
+    search = block("tenzir", "text", "dvchost").replace("WKS-1", host)
+    assert len(read(tenzir, s3, places["dest"], search)) == count > 1

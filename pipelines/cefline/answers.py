@@ -90,7 +90,8 @@ def translated(err: Exception, url: str) -> CeflineError:
         return ConfigError(f"{url}: {masked(str(err))}", hint=hint)
     what = f"{type(err).__name__}: {masked(str(err))}"
     if isinstance(err, boto.EndpointConnectionError | boto.ConnectTimeoutError):  # nothing was sent
-        return TryAgainError(f"{url} can't be reached: {what}", hint=LATER)
+        hint = f"Are s3.endpoint and the network right? {LATER}"
+        return TryAgainError(f"{url} can't be reached: {what}", hint=hint)
     if isinstance(err, boto.BotoCoreError | OSError | aiohttp.ClientError | TimeoutError):
         return UnsureError(f"{url} can't be reached: {what}", hint=LATER)
     return CeflineError(f"{url}: {what}")
