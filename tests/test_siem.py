@@ -38,6 +38,7 @@ HEADINGS = ["Bucket", "Rights", "cefline", "Settings", "Count", "One event", "Kn
 TEXTS = {page: (FOLDER / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 INDEX = (FOLDER / "README.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OURS = json.loads(README.partition("### S3 permissions")[2].split("```")[1].removeprefix("json"))
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -54,9 +55,12 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def documents(kind: str) -> list[tuple[str, Any]]:
-    """Return the JSON of all pages that has a key of this name, with its page."""
+    """Return the JSON of all pages that has a key of this name, with its page.
+
+    Without the policy of our own: it is the same on all.
+    """
     found = ((page, json.loads(b)) for page, text in TEXTS.items() for b in blocks(text, "json"))
-    return [(page, document) for page, document in found if kind in document]
+    return [(page, document) for page, document in found if kind in document and document != OURS]
 
 
 def listed(value: str | list[str]) -> list[str]:
@@ -85,7 +89,9 @@ def test_a_page_leads_from_bucket_to_search(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_needs_no_other_one(page: str, tmp_path: Path) -> None:
-    """Credentials, another service's address, and the keys to search by stand on each."""
+    """How to install, our rights, credentials, an S3 service's address, and keys to search by."""
+    assert "/opt/cefline/bin/pip install -c requirements.lock ." in TEXTS[page]
+    assert [json.loads(block) for block in blocks(TEXTS[page], "json")].count(OURS) == 1
     for name in ("AWS_ACCESS_KEY_ID", "`dvchost`", "`CadoResponseEventTime`"):
         assert name in TEXTS[page]
     (block,) = blocks(TEXTS[page], "toml")
