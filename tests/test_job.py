@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cefline.report import Report, SourceReport
     from tests.seaweed import S3
 
-LINE = import_module("cefline.line")
+LINE, PARTS = (import_module(f"cefline.{name}") for name in ("line", "parts"))
 
 
 _WRITTEN = itertools.count(1_600_000_000)
@@ -134,14 +134,14 @@ SMALL: dict[str, Any] = {"part_size": 130}
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Return a list that grows with each batch that is converted."""
     made: list[object] = []
-    convert = LINE.convert
+    convert = PARTS.convert
 
     def counted(chunk: object, converter: object) -> Converted:
         made.append(chunk)
         result: Converted = convert(chunk, converter=converter)
         return result
 
-    monkeypatch.setattr(LINE, "convert", counted)
+    monkeypatch.setattr(PARTS, "convert", counted)
     return made
 
 
@@ -506,7 +506,7 @@ def test_a_newer_text_goes_out_for_what_is_left(
     """What is out stands in the old form; the rest is planned anew, each event once."""
     place.write("a.jsonl", events("a"))
     place.killed("-000001.cef", "a.jsonl", **SMALL)
-    convert = LINE.convert
+    convert = PARTS.convert
 
     def newer(chunk: object, converter: object) -> Converted:
         old: Converted = convert(chunk, converter=converter)
@@ -516,8 +516,8 @@ def test_a_newer_text_goes_out_for_what_is_left(
         ]
         return dataclasses.replace(old, slices=slices)
 
-    monkeypatch.setattr(LINE, "convert", newer)
-    monkeypatch.setattr(LINE, "TEXT_FORMAT", {"cado": "2-abcdef"})
+    monkeypatch.setattr(PARTS, "convert", newer)
+    monkeypatch.setattr(PARTS, "TEXT_FORMAT", {"cado": "2-abcdef"})
     with caplog.at_level(logging.WARNING, "cefline"):
         report = place.one("a.jsonl", **SMALL)
     assert report.outcome == "delivered"
@@ -533,15 +533,15 @@ def test_events_that_can_t_be_told_apart_are_not_guessed_at(
     """A version that finds another number of events where some are out can't go on with it."""
     place.write("a.jsonl", events("a"))
     place.killed("-000001.cef", "a.jsonl", **SMALL)
-    convert = LINE.convert
+    convert = PARTS.convert
 
     def fewer(chunk: object, converter: object) -> Converted:
         old: Converted = convert(chunk, converter=converter)
-        slices = [Slice(*(column[1:] for column in s)) for s in old.slices]
+        slices = [Slice(s.lines[1:], s.ordinals[1:], s.partitions[1:]) for s in old.slices]
         return dataclasses.replace(old, slices=slices, read=old.read - 1)
 
-    monkeypatch.setattr(LINE, "convert", fewer)
-    monkeypatch.setattr(LINE, "TEXT_FORMAT", {"cado": "2-abcdef"})
+    monkeypatch.setattr(PARTS, "convert", fewer)
+    monkeypatch.setattr(PARTS, "TEXT_FORMAT", {"cado": "2-abcdef"})
     report = place.one("a.jsonl", **SMALL)
     assert report.error is not None
     assert "finds other events" in str(report.error)

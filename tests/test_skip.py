@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cefline.errors import DeliveryError
 from cefline.pack import Slice, pack
-from cefline.tally import unpublished
+from cefline.tally import check_skipped, unpublished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,14 +41,14 @@ def text(found: Iterable[Slice]) -> list[str]:
 def test_nothing_is_skipped_where_nothing_is_out() -> None:
     """The slices are passed on as they are."""
     made = slices("ppq")
-    assert [id(one) for one in unpublished(made, {})] == [id(one) for one in made]
+    assert [id(one) for one in unpublished(made, {}, Counter())] == [id(one) for one in made]
 
 
 def test_events_of_parts_that_are_out_are_left_out() -> None:
     """Of their partition alone; those between them stay, over all slices."""
     made = slices("pqppqpqp", 3)
     skip = {"p": [(0, 6, 2), (15, 15, 1)], "q": [(12, 12, 1)]}
-    assert text(unpublished(made, skip)) == ["q3\n", "p9\n", "q18\n", "p21\n"]
+    assert text(unpublished(made, skip, Counter())) == ["q3\n", "p9\n", "q18\n", "p21\n"]
 
 
 @given(ROWS, st.integers(4, 40), st.data())
@@ -67,7 +67,9 @@ def test_parts_that_are_out_and_the_rest_are_each_event_once(
             events = sum(count for _, _, count, _ in pieces)
             skip.setdefault(partition, []).append((pieces[0][0], pieces[-1][1], events))
             out += b"".join(one for *_, one in pieces).decode().splitlines(keepends=True)
-    rest = text(unpublished(slices(partitions, 5), skip))
+    skipped = Counter[str]()
+    rest = text(unpublished(slices(partitions, 5), skip, skipped))
+    check_skipped(skip, skipped)
     assert Counter(out + rest) == Counter(text(slices(partitions)))
 
 
@@ -85,6 +87,8 @@ def test_another_number_of_events_than_is_out_is_told(
     skip: dict[str, list[tuple[int, int, int]]],
 ) -> None:
     """It is unclear then which of them are out: nothing is guessed."""
+    skipped = Counter[str]()
+    list(unpublished(slices("pqpp"), skip, skipped))
     with pytest.raises(DeliveryError, match="finds other events") as caught:
-        list(unpublished(slices("pqpp"), skip))
+        check_skipped(skip, skipped)
     assert "cefline abandon" in str(caught.value)

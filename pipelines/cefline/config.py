@@ -51,6 +51,7 @@ class Config:
     partition_by: tuple[str, ...] = ("evidence_id",)
     hive: bool = False
     part_size: int = 64 << 20
+    split_size: int | None = None
     compression: Compression = "gzip"
     compression_level: int | None = None
     max_rejects: values.MaxRejects = field(default_factory=lambda: values.MaxRejects(10, 0.001))
@@ -192,6 +193,7 @@ _ADDED = (
     "escapes",
     "omit",
     "crlf",
+    "split_size",
 )
 """Planned as well, but said only where they are set: a plan of before they were there is one
 without them, whatever this run's are."""

@@ -53,6 +53,8 @@ class Converter:
     """None where all is wanted."""
     measured: bool = False
     """Whether the bytes of each field are summed up."""
+    split: int = 1
+    """Which split of the source it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,12 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
     ).take(rendered.rows.to_arrow())
     ordinals = conformed.ordinals.gather(rendered.rows)
     slices = (
-        Slice(lines, ordinals.slice(start, len(lines)), folders.slice(start, len(lines)))
+        Slice(
+            lines,
+            ordinals.slice(start, len(lines)),
+            folders.slice(start, len(lines)),
+            converter.split,
+        )
         for start, lines in rendered.slices()
     )
     rejected = placed(rendered.rejects, conformed.ordinals, conformed.columns.get("eventId"))

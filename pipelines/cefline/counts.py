@@ -81,6 +81,25 @@ class Tally:
     """What each field adds to the text, where that is asked."""
     found: Found = field(default_factory=Found)
     """Of the events delivered."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Events left out since they are out already, by partition."""
+    times: list[dict[str, Any]] = field(default_factory=list)
+    """Of a split: what the first numbers of its times tell of their unit."""
+
+    def add(self, other: Self) -> None:
+        """Take in the counts of a later split of the same source."""
+        self.read += other.read
+        self.delivered += other.delivered
+        self.rejected += other.rejected
+        self.filtered += other.filtered
+        self.counts += other.counts
+        self.reasons += other.reasons
+        self.evidence |= other.evidence
+        self.notes += other.notes
+        self.sizes += other.sizes
+        self.skipped += other.skipped
+        self.times += other.times
+        self.found.add(other.found)
 
     def rejects_of(self, kind: str, name: str = "") -> int:
         """Return the number of rejects of a kind, of one field or of all."""
@@ -99,6 +118,8 @@ class Tally:
             "evidence": sorted(self.evidence),
             "notes": self.notes,
             "found": self.found.as_json(),
+            "skipped": dict(self.skipped),
+            "times": self.times,
         }
 
     @classmethod
@@ -106,8 +127,17 @@ class Tally:
         """Return what `as_json` gave."""
         counts = Counts({(name, kind): n for name, kind, n in said["counts"]})
         reasons = Counter({(kind, name, why): n for kind, name, why, n in said["reasons"]})
-        plain = (said["read"], said["delivered"], said["rejected"])
-        evidence, filtered = set(said["evidence"]), said.get("filtered", 0)
-        sizes = Sizes(said.get("sizes", {}))
-        found = Found.of_json(said["found"])
-        return cls(*plain, counts, reasons, evidence, said["notes"], filtered, sizes, found)
+        return cls(
+            said["read"],
+            said["delivered"],
+            said["rejected"],
+            counts,
+            reasons,
+            evidence=set(said["evidence"]),
+            notes=said["notes"],
+            filtered=said.get("filtered", 0),
+            sizes=Sizes(said.get("sizes", {})),
+            found=Found.of_json(said["found"]),
+            skipped=Counter(said.get("skipped", {})),
+            times=said.get("times", []),
+        )

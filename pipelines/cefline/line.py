@@ -1,46 +1,36 @@
 """The straight line of one source, from its bytes to its manifest.
 
 fetch -> read -> conform -> render -> pack -> stage -> plan -> turn -> publish -> manifest
+         ------------- cefline.parts -----------
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cefline import __version__
-from cefline.convert import Converted, convert, converter, in_order, limits
-from cefline.counts import Tally
-from cefline.deliver import plans, rejects, staging, turns
+from cefline.deliver import plans, staging, turns
 from cefline.deliver.delivery import Delivery, How, deliver
 from cefline.deliver.fences import fence
 from cefline.deliver.patience import Patience
 from cefline.deliver.publish import FencedError
-from cefline.deliver.stage import check_space, stage
-from cefline.errors import (
-    CeflineError,
-    DeliveryError,
-    SourceError,
-    TooManyRejectsError,
-    of_system,
-)
+from cefline.deliver.stage import check_space
+from cefline.errors import CeflineError, DeliveryError, SourceError, of_system
 from cefline.lanes import Lane
 from cefline.memory import known, remember_delivery, remember_failure, with_evidence
-from cefline.pack import TEXT_FORMAT, pack
+from cefline.parts import Ready, Work, staged
 from cefline.places import found
 from cefline.progress import Silent
-from cefline.read import EXPANSION_FREE, open_source
 from cefline.report import PartReport, SourceReport, counted
 from cefline.sources import Local, Source, check_unchanged, fetch
-from cefline.tally import refusal, tallied, unpublished
+from cefline.tally import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -53,8 +43,6 @@ if TYPE_CHECKING:
     from cefline.progress import Progress
 
 log = logging.getLogger("cefline")
-
-_REJECTS = "rejects.ndjson"
 
 _SEGMENTS = 20
 """So often a delivery may be taken out of this run's hands before it gives up."""
@@ -77,6 +65,10 @@ class Run:
     """A turn that is known to be closed."""
     lane: Lane = field(default_factory=Lane)
     """When this source may take its steps: a run's sources go side by side."""
+    identity: str = ""
+    """Of a source that workers have converted: what it is, so that it is not fetched again."""
+    gather: Callable[[Work], Ready] | None = None
+    """Brings the parts here that workers have staged."""
 
 
 def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
@@ -131,6 +123,8 @@ def _deliver(source: Source, run: Run, folder: Path, expected: str) -> SourceRep
 
 def _fetched(source: Source, folder: Path, run: Run) -> Local:
     """Bring a source here, or take what an earlier try brought: the folder is of its version."""
+    if run.identity:
+        return Local(source, source.local_path, run.identity)
     known, path = folder / "identity", folder / "source"
     if source.url.startswith("s3://"):
         here = path if path.exists() else None
@@ -146,31 +140,13 @@ def _fetched(source: Source, folder: Path, run: Run) -> Local:
     return local
 
 
-class _Work(NamedTuple):
-    """A source on its way."""
-
-    local: Local
-    delivery: str
-    segment: Segment
-    config: Config
-    """The plan's settings, where one was made."""
-    folder: Path
-
-
-class _Ready(NamedTuple):
-    """A source on local disk, in parts."""
-
-    parts: list[Staged]
-    report: SourceReport
-
-
 def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceReport:
     """Stage what is left of a source, and publish it."""
     segment = plans.current(run.state, delivery)
     config, notes = _planned(run.config, segment)
-    work = _Work(local, delivery, segment, config, folder)
+    work = Work(local, delivery, segment, config, folder)
     with run.lane.step("convert"):
-        ready = _staged(work, run)
+        ready = staged(work, run)
         check_unchanged(local)
     report = replace(ready.report, notes=notes)
     error = report.error or refusal(report.tally, config.max_rejects)
@@ -184,7 +160,7 @@ def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceRepor
             return known(local.source, delivery, run)
         if segment.number == 1:
             report = with_evidence(report, run)
-        return _publish(work, _Ready(ready.parts, report), run)
+        return _publish(work, Ready(ready.parts, report), run)
 
 
 def _planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]:
@@ -197,87 +173,17 @@ def _planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]
     return config.with_planned(made), (note,)
 
 
-def _staged(work: _Work, run: Run) -> _Ready:
-    """Convert a source, or take what an earlier run has converted in the same way."""
-    skip, planned = work.segment.skip, work.config.planned()
-    depends = [work.local.sha256, planned, TEXT_FORMAT[work.config.tables], __version__, skip]
-    depends += ["measured"] if run.dry_run else []
-    basis = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
-    found = staging.saved(work.folder, basis)
-    if found is not None:
-        parts, said = found
-        tally, unknown = Tally.of_json(said["tally"]), tuple(said["unknown"])
-        is_ = said["format"], said["dialect"]
-        return _Ready(parts, _report(work, run, is_, unknown, tally))
-    staging.clear(work.folder)
-    ready = _converted(work, run)
-    if ready.report.error is not None:
-        return ready
-    report = ready.report
-    said = {"format": report.format, "dialect": report.dialect, "unknown": list(report.unknown)}
-    staging.save(work.folder, basis, ready.parts, {**said, "tally": report.tally.as_json()})
-    return ready
-
-
-def _converted(work: _Work, run: Run) -> _Ready:
-    config, source, tally = work.config, work.local.source, Tally()
-    opened = open_source(work.local.path, source.url, limits(config))
-
-    made = (config, opened.carried, opened.dialect, work.delivery)
-    own = converter(*made, measured=run.dry_run)
-    converted = partial(convert, converter=own)  # conform, render
-    batches = in_order(run.pool, converted, opened.chunks, run.threads)
-    spill = partial(rejects.spill, path=work.folder / _REJECTS, source=source.url)
-    most = max(source.size * config.max_expansion, EXPANSION_FREE)
-    slices = tallied(_shown(batches, run), tally, spill, most)
-    pieces = pack(unpublished(slices, work.segment.skip), config.part_size, config.max_partitions)
-    fetched = source.size if work.local.path.parent == work.folder else 0
-    most_staged = None if config.staging_max is None else config.staging_max - fetched
-    how = {"level": config.compression_level, "most": most_staged}
-    error, parts = None, []
-    run.progress.begin(source.url, source.size)
-    try:
-        parts = stage(pieces, work.folder, config.compression, run.pool, **how)
-    except TooManyRejectsError as err:
-        error = err
-    finally:
-        run.progress.end()
-    report = _report(work, run, (opened.format, opened.dialect.name), opened.unknown, tally)
-    return _Ready(parts, replace(report, error=error))
-
-
-def _report(
-    work: _Work, run: Run, is_: tuple[str, str], unknown: tuple[str, ...], tally: Tally
-) -> SourceReport:
-    """Return the report of a source that was converted; its rejects are kept in the state.
-
-    `is_` is its format and its dialect.
-    """
-    path = work.folder / _REJECTS
-    kept = () if run.dry_run else tuple(rejects.keep(run.state, work.delivery, path))
-    url = work.local.source.url
-    return SourceReport(url, "converted", *is_, work.delivery, tally, unknown, (), kept)
-
-
-def _shown(batches: Iterator[Converted], run: Run) -> Iterator[Converted]:
-    for batch in batches:
-        run.lane.check()
-        run.progress.advance(batch.read, batch.text_bytes, batch.done)
-        yield batch
-
-
 def _would_be(part: Staged, run: Run) -> PartReport:
     """Return a part as a dry run knows it: without the turn, its key has no name yet."""
     url = f"{run.dest.url}/{part.partition}"
     return PartReport(url, part.events, part.text_bytes, part.stored_bytes)
 
 
-def _publish(work: _Work, ready: _Ready, run: Run) -> SourceReport:
+def _publish(work: Work, ready: Ready, run: Run) -> SourceReport:
     source, config, report = work.local.source, work.config, ready.report
     about = {"url": source.url, "size": source.size, "version": source.version}
     about |= {"sha256": work.local.sha256, "format": report.format, "dialect": report.dialect}
-    text_format = TEXT_FORMAT[config.tables]
-    what = (config.planned(), __version__, text_format, config.variant())
+    what = (config.planned(), __version__, work.text_format, config.variant())
     done = deliver(
         Delivery(work.delivery, about, *what),
         work.segment,
@@ -305,7 +211,8 @@ def _rescue(turn: Turn, run: Run) -> None:
     config = run.config.with_variant(plan["variant"])
     sources, _ = found((turn.source,), config.allowed_sources, run.connect)
     if sources:
-        own = replace(run, config=config, progress=Silent(), lane=Lane())
+        run = replace(run, lane=Lane(), identity="", gather=None)
+        own = replace(run, config=config, progress=Silent())
         report = run_source(sources[0], own, turn.delivery)
         log.warning("%s: %s", turn, report.said if report.error is None else report.error)
     if turns.is_open(run.state, turn):

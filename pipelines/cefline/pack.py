@@ -72,6 +72,8 @@ class Slice(NamedTuple):
     """Place of each line's event in the source (Int64)."""
     partitions: pa.DictionaryArray
     """The folder of each line's partition."""
+    split: int = 1
+    """Which split of the source they are from: each has parts of its own."""
 
 
 class Piece(NamedTuple):
@@ -90,13 +92,17 @@ class Piece(NamedTuple):
 def pack(slices: Iterable[Slice], part_size: int, max_partitions: int) -> Iterator[Piece]:
     """Cut lines into pieces of parts of at most `part_size` bytes; more only for a single line.
 
+    A part holds lines of one split.
+
     Raises:
         SourceError: there are more partitions than `max_partitions`.
     """
-    filled: dict[str, tuple[int, int]] = {}
+    filled: dict[str, tuple[int, int, int]] = {}
     for one in slices:
         for partition, lines, ordinals in _groups(one):
-            part, size = filled.get(partition, (0, 0))
+            split, part, size = filled.get(partition, (one.split, 0, 0))
+            if split != one.split:
+                part, size = part + 1, 0
             for start, stop, room_left in _cuts(_offsets(lines), part_size, size):
                 if not room_left:
                     part, size = part + 1, 0
@@ -105,11 +111,20 @@ def pack(slices: Iterable[Slice], part_size: int, max_partitions: int) -> Iterat
                 yield Piece(
                     partition, part, text, stop - start, ordinals[start], ordinals[stop - 1]
                 )
-            filled[partition] = part, size
-        if len(filled) > max_partitions:
-            message = f"the events fall into more than {max_partitions} partitions"
-            hint = "Partition by a column of fewer values, or raise max_partitions"
-            raise SourceError(message, hint=hint)
+            filled[partition] = one.split, part, size
+        check_partitions(len(filled), max_partitions)
+
+
+def check_partitions(found: int, most: int) -> None:
+    """Make sure that a source has no more partitions than it may.
+
+    Raises:
+        SourceError: it has.
+    """
+    if found > most:
+        message = f"the events fall into more than {most} partitions"
+        hint = "Partition by a column of fewer values, or raise max_partitions"
+        raise SourceError(message, hint=hint)
 
 
 def _groups(one: Slice) -> Iterator[tuple[str, pa.LargeStringArray, pl.Series]]:

@@ -28,7 +28,12 @@ HOPELESS = 100_000
 
 
 def tallied(
-    batches: Iterable[Converted], tally: Tally, keep: Callable[[pl.DataFrame], None], most: int
+    batches: Iterable[Converted],
+    tally: Tally,
+    keep: Callable[[pl.DataFrame], None],
+    most: int,
+    *,
+    judged: bool = True,
 ) -> Iterator[Slice]:
     """Yield the lines of batches, and count them.
 
@@ -37,6 +42,8 @@ def tallied(
         tally: what is counted into.
         keep: what is called with the rejects of each batch.
         most: bytes of text that the source may become.
+        judged: whether they are all of the source's, so that what they say of it counts; else the
+            numbers of their times are kept in the tally.
 
     Raises:
         SourceError: the numbers in `eventTime` are no seconds, or the text is too much.
@@ -47,24 +54,36 @@ def tallied(
     for batch in batches:
         if not times.is_enough(seen):
             seen += batch.seen
-            if times.is_enough(seen):
+            if judged and times.is_enough(seen):
                 times.check_unit(seen)
         _count(batch, tally)
         keep(_bounded(batch.rejects, tally))
-        _stop_early(tally)
+        if judged:
+            _stop_early(tally)
         for one in batch.slices:
             text += one.lines.nbytes
-            if text > most:
-                message = f"it becomes more than {most} bytes of CEF text"
-                raise SourceError(message, hint="If that is right, raise max_expansion")
+            check_expansion(text, most)
             tally.delivered += len(one.lines)
             yield one
-    if not times.is_enough(seen):
+    if not judged:
+        tally.times = [times.as_json(one) for one in seen]
+    elif not times.is_enough(seen):
         times.check_unit(seen)
     if tally.read != tally.delivered + tally.rejected + tally.filtered:
         told = f"{tally.delivered} and {tally.rejected} and {tally.filtered}"
         message = f"{tally.read} events read, but {told} delivered, rejected and filtered"
         raise AssertionError(message)
+
+
+def check_expansion(text: int, most: int) -> None:
+    """Make sure that a source becomes no more bytes of text than it may.
+
+    Raises:
+        SourceError: it does.
+    """
+    if text > most:
+        message = f"it becomes more than {most} bytes of CEF text"
+        raise SourceError(message, hint="If that is right, raise max_expansion")
 
 
 def check_rejects(tally: Tally, allowed: MaxRejects) -> None:
@@ -94,31 +113,37 @@ def refusal(tally: Tally, allowed: MaxRejects) -> TooManyRejectsError | None:
     return None
 
 
-def unpublished(slices: Iterable[Slice], skip: Skip) -> Iterator[Slice]:
+def unpublished(slices: Iterable[Slice], skip: Skip, skipped: Counter[str]) -> Iterator[Slice]:
     """Leave out the events of parts that are out already.
 
     Args:
         slices: lines in row order.
         skip: ordinals of those parts, by partition.
-
-    Raises:
-        DeliveryError: their number is not what it was, so it is unclear which events are out.
+        skipped: what is counted into, by partition.
     """
     if not skip:
         yield from slices
         return
-    left = {name: sum(events for _, _, events in ranges) for name, ranges in skip.items()}
     for one in slices:
         out = pl.repeat(False, len(one.ordinals), eager=True)
         folders = as_series(one.partitions)
         for name, ranges in skip.items():
             for first, last, _ in ranges:
                 here = one.ordinals.is_between(first, last) & (folders == name)
-                left[name] -= int(here.sum())
+                skipped[name] += int(here.sum())
                 out |= here
         keep = (~out).to_arrow()
-        yield Slice(one.lines.filter(keep), one.ordinals.filter(~out), one.partitions.filter(keep))
-    if any(left.values()):
+        kept = (one.lines.filter(keep), one.ordinals.filter(~out), one.partitions.filter(keep))
+        yield Slice(*kept, one.split)
+
+
+def check_skipped(skip: Skip, skipped: Counter[str]) -> None:
+    """Make sure that as many events were left out as are out.
+
+    Raises:
+        DeliveryError: it were others, so it is unclear which events are out.
+    """
+    if any(skipped[name] != sum(n for *_, n in ranges) for name, ranges in skip.items()):
         message = "this version of cefline finds other events in what was published than it holds"
         hint = "Finish it with the version that began it, or `cefline abandon` the delivery"
         raise DeliveryError(message, hint=hint)

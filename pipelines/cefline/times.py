@@ -1,8 +1,8 @@
 """Times in whatever form they come, as microseconds since 1970-01-01T00:00:00Z."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -91,6 +91,18 @@ def check_unit(batches: Sequence[Seen]) -> None:
         if beyond.head(TIME_SAMPLE).sum() * 2 > min(len(beyond), TIME_SAMPLE):
             told = f"the numbers in {column} are no {_IN_WORDS[units[column]]}, {sample} for one"
             raise SourceError(told, hint="Say what they are: --time-unit ms, us or ns (or s)")
+
+
+def as_json(seen: Seen) -> dict[str, Any]:
+    """Return what was seen, of as many numbers as are looked at, in JSON's types."""
+    signs = "".join("01"[beyond] for beyond in seen.beyond.head(TIME_SAMPLE))
+    return {"beyond": signs, "column": seen.column, "sample": seen.sample, "unit": seen.unit}
+
+
+def of_json(said: Mapping[str, Any]) -> Seen:
+    """Return what `as_json` gave."""
+    beyond = pl.Series([sign == "1" for sign in said["beyond"]], dtype=pl.Boolean)
+    return Seen(beyond, said["column"], said["sample"], said["unit"])
 
 
 def _by_column(batches: Sequence[Seen]) -> dict[str, tuple[str | None, pl.Series]]:

@@ -264,6 +264,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "partition_by": partitions,
     "hive": truth,
     "part_size": size,
+    "split_size": size,
     "compression": choice("gzip", "zstd", "none"),
     "compression_level": count(0, 3),
     "max_rejects": max_rejects,

@@ -33,6 +33,7 @@ SETTINGS = {
     "max_value": "Bytes of a value, likewise.  [default: any]",
     "partition_by": "Fields, or `day`, separated by commas, or `none`.  [default: evidence_id]",
     "part_size": "Text of a part at most.  [default: 64MiB]",
+    "split_size": "Larger sources are cut into splits with parts of their own.  [default: any]",
     "compression": "gzip, zstd or none.  [default: gzip]",
     "compression_level": "0 to 3, of gzip alone.  [default: 2]",
     "state": "Where plans, manifests and rejects go.  [default: _cefline/<name> beside DEST]",

@@ -28,8 +28,8 @@ def spill(records: pl.DataFrame, path: Path, source: str) -> None:
                 file.write(f"{json.dumps(record, ensure_ascii=False)}\n")
 
 
-def keep(state: Store, delivery: str, path: Path) -> list[str]:
-    """Put what was spilled into the state, and return the keys.
+def keep(state: Store, prefix: str, path: Path) -> list[str]:
+    """Put what was spilled into the state, below a prefix, and return the keys.
 
     Names have the digest of the content: another try with other settings has other rejects, and
     both are kept.
@@ -41,7 +41,7 @@ def keep(state: Store, delivery: str, path: Path) -> list[str]:
         while lines := file.readlines(OBJECT_BYTES):
             body = b"".join(lines)
             digest = hashlib.sha256(body).hexdigest()[:16]
-            keys.append(f"rejects/{delivery}/{len(keys) + 1:06d}-{digest}.ndjson")
+            keys.append(f"{prefix}/{len(keys) + 1:06d}-{digest}.ndjson")
             state.create(keys[-1], body, "application/x-ndjson", {})
     return keys
 

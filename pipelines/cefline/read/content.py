@@ -21,10 +21,12 @@ from cefline.read.carry import carried
 from cefline.read.dialect import told
 from cefline.read.frames import Lines, bounded, of_array, of_ndjson
 from cefline.read.ndjson import CUT_OFF, load, names_of
-from cefline.read.parquet import check_twice, open_parquet
+from cefline.read.parquet import check_twice, open_parquet, parquet_metadata
+from cefline.read.splits import WHOLE, Split, line_begin, of_groups, of_lines
 from cefline.read.table import Header, Records, header, of_csv
 from cefline.read.table import load as load_records
 from cefline.shown import printable
+from cefline_schemas.dialects import DIALECTS
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # a frame, or one to be skipped
@@ -46,21 +48,60 @@ class _Framed(NamedTuple):
     done: float
 
 
-def open_source(path: Path, url: str, limits: Limits) -> Opened:
+def open_source(path: Path, url: str, limits: Limits, split: Split = WHOLE) -> Opened:
     """Open a local file, whichever of the known formats it holds.
+
+    Args:
+        path: of the file.
+        url: what errors call it.
+        limits: bounds of what it yields.
+        split: which part of it is read.
 
     Raises:
         SourceError: it holds none of them, is damaged in its beginning, or has columns that it may
             not have.
     """
-    with path.open("rb") as file:
-        parquet = file.read(4) == _PARQUET
-    opened = open_parquet(path, url, limits) if parquet else _open_text(path, url, limits)
+    if split.kind == "groups" or _magic(path) == _PARQUET:
+        opened = open_parquet(path, url, limits, split)
+    else:
+        opened = _open_text(path, url, limits, split)
     return replace(opened, chunks=_whole(opened.chunks)) if limits.accept_truncated else opened
 
 
-def _open_text(path: Path, url: str, limits: Limits) -> Opened:
-    framed = _framed(path, url, limits)
+def cut(path: Path, url: str, size: int, limits: Limits) -> list[Split]:
+    """Return the splits of a source, each of about `size` stored bytes; those of lines uncounted.
+
+    Only its beginning is looked at, and the end of Parquet. It is one split where its lines can't
+    be told from afar (it is compressed, an array or CSV) or must all be seen before the first.
+
+    Raises:
+        SourceError: as `open_source` does.
+    """
+    if path.stat().st_size <= size or limits.accept_truncated:
+        return [WHOLE]
+    magic = _magic(path)
+    if magic == _PARQUET:
+        return of_groups(parquet_metadata(path, url), size)
+    if limits.unknown != "drop" or magic.startswith(_GZIP) or _ZSTD.match(magic):
+        return [WHOLE]
+    first = next(_framed(path, url, limits, WHOLE), None)
+    if first is None or first.form != "ndjson":
+        return [WHOLE]
+    dialect = told(_names(first.lines), url, limits.dialect)
+    return of_lines(path.stat().st_size, size, dialect.name)
+
+
+def _magic(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
+def _names(lines: Lines) -> list[str]:
+    return names_of(lines.text.split(b"\n", _SAMPLE)[:_SAMPLE])
+
+
+def _open_text(path: Path, url: str, limits: Limits, split: Split) -> Opened:
+    framed = _framed(path, url, limits, split)
     try:
         first = next(framed, None)
     except TruncatedError as err:
@@ -71,8 +112,8 @@ def _open_text(path: Path, url: str, limits: Limits) -> Opened:
         return Opened("empty", (), iter(()))
     if first.form == "csv":
         return _open_csv(chain([first], framed), first.lines, url, limits)
-    found = names_of(first.lines.text.split(b"\n", _SAMPLE)[:_SAMPLE])
-    dialect = told(found, url, limits.dialect)
+    found = _names(first.lines)
+    dialect = DIALECTS.get(split.dialect) or told(found, url, limits.dialect)
     if limits.unknown != "drop":
         found = names_of(_every_line(path, url, limits))
     known = dialect.known
@@ -103,7 +144,7 @@ def _open_csv(framed: Iterator[_Framed], first: Records, url: str, limits: Limit
 
 def _every_line(path: Path, url: str, limits: Limits) -> Iterator[bytes]:
     try:
-        for framed in _framed(path, url, limits):
+        for framed in _framed(path, url, limits, WHOLE):
             yield from framed.lines.text.split(b"\n")
     except TruncatedError:
         if not limits.accept_truncated:
@@ -124,12 +165,13 @@ def _end(err: TruncatedError) -> Chunk:
     return Chunk(lambda: end, 1.0)
 
 
-def _framed(path: Path, url: str, limits: Limits) -> Iterator[_Framed]:
+def _framed(path: Path, url: str, limits: Limits, split: Split) -> Iterator[_Framed]:
+    if split.kind == "lines":
+        yield from _of_split(path, url, limits, split)
+        return
     total = max(path.stat().st_size, 1)
     with _text(path, url, limits) as (read, stored):
-        beginning = read(_BEGINNING)
-        if beginning.startswith(_BOM):
-            beginning = beginning.replace(_BOM, b"   ", 1)  # blanks, so that offsets stay right
+        beginning = _without_mark(read(_BEGINNING))
         begin = _after(beginning, read)
         if (head := _header(beginning)) is not None:
             for records in of_csv(begin, url, limits.json_bytes, rows=limits.rows, head=head):
@@ -138,6 +180,27 @@ def _framed(path: Path, url: str, limits: Limits) -> Iterator[_Framed]:
         form, frame = _form(beginning[:_PIECE], url, limits.events_key)
         for lines in bounded(frame(begin, url, limits.json_bytes), limits.rows):
             yield _Framed(form, lines, stored() / total)
+
+
+def _of_split(path: Path, url: str, limits: Limits, split: Split) -> Iterator[_Framed]:
+    """Yield the lines of a split: between its bounds, each moved on to where a line begins."""
+    begin, end = (line_begin(path, url, at) for at in (split.begin, split.end))
+    with path.open("rb") as stored:
+        stored.seek(begin)
+
+        def read(size: int) -> bytes:
+            at = stored.tell()
+            block = stored.read(min(size, end - at))
+            return block if at else _without_mark(block)
+
+        lines = of_ndjson(read, url, limits.json_bytes, split.first, begin)
+        for some in bounded(lines, limits.rows):
+            yield _Framed("ndjson", some, (stored.tell() - begin) / (end - begin))
+
+
+def _without_mark(beginning: bytes) -> bytes:
+    """Return the beginning of a text with blanks for a byte order mark: offsets stay right."""
+    return beginning.replace(_BOM, b"   ", 1) if beginning.startswith(_BOM) else beginning
 
 
 def _header(beginning: bytes) -> Header | None:

@@ -7,7 +7,7 @@ that are small are read as dictionaries, where that helps; others are plain, in 
 rows as their longest value allows.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +41,7 @@ def plans(
     metadata: pq.FileMetaData,
     known: Collection[str],
     bounds: tuple[int, int],
+    groups: Sequence[int],
     **options: Any,  # noqa: ANN401 - of `pyarrow.parquet.ParquetFile`
 ) -> Iterator[Plan]:
     """Yield how to read each row group, by its metadata and a look at its first rows.
@@ -50,14 +51,15 @@ def plans(
         metadata: the file's.
         known: top-level columns that are read.
         bounds: rows and bytes of a batch.
+        groups: which row groups.
         options: as the file is opened.
     """
-    if not metadata.num_row_groups:
+    if not groups:
         return
     few, most = _few_valued(metadata), bounds[1] * _EXPANSION
     text = [chunk.path_in_schema for chunk in _text_chunks(metadata, 0)]
     with pq.ParquetFile(path, metadata=metadata, read_dictionary=text, **options) as file:
-        for group in range(metadata.num_row_groups):
+        for group in groups:
             size = _chunk_sizes(metadata, group, known)
             rows = _batch_rows(metadata.row_group(group), known, *bounds)
             short = {name for name in size if size[name] < _SMALL_CHUNK and "." not in name}

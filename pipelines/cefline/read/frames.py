@@ -32,14 +32,18 @@ class Lines:
     where they follow each other as they do in the source."""
 
 
-def of_ndjson(read: Callable[[int], bytes], url: str, size: int) -> Iterator[Lines]:
+def of_ndjson(
+    read: Callable[[int], bytes], url: str, size: int, first: int = 0, offset: int = 0
+) -> Iterator[Lines]:
     """Yield whole lines, about `size` bytes at a time, and what comes after the last LF.
+
+    `first` and `offset` are the first line's place in the source.
 
     Raises:
         SourceError: a line is longer than `MAX_OBJECT`.
         TruncatedError: `read` raised it; what was read before has been yielded.
     """
-    first, offset, cut = 0, 0, None
+    cut = None
     pending: list[bytes] = []
     while True:
         try:

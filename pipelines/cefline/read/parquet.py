@@ -16,6 +16,7 @@ from cefline.read.batch import Batch, Chunk, Limits, Opened
 from cefline.read.carry import carried
 from cefline.read.dialect import told
 from cefline.read.dictionaries import plans
+from cefline.read.splits import WHOLE, Split
 from cefline.shown import printable
 
 _OPTIONS = {"buffer_size": 1 << 18, "coerce_int96_timestamp_unit": "us"}
@@ -26,18 +27,29 @@ _RAW_BYTES = 64 << 20
 """So much of the rows that can't be delivered is kept of a batch; dictionaries make long ones."""
 
 
-def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
-    """Open a Parquet file.
+def parquet_metadata(path: Path, url: str) -> pq.FileMetaData:
+    """Return what the end of a Parquet file says.
+
+    Raises:
+        SourceError: it is no whole Parquet file.
+    """
+    try:
+        metadata = pq.read_metadata(path)
+        metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
+        message = f"{url} begins like Parquet but can't be opened: {str(err).rstrip('.')}"
+        raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
+    return metadata
+
+
+def open_parquet(path: Path, url: str, limits: Limits, split: Split = WHOLE) -> Opened:
+    """Open a Parquet file, or some of its row groups.
 
     Raises:
         SourceError: it is no whole Parquet file, or no column of it is a field.
     """
-    try:
-        metadata = pq.read_metadata(path)
-        names = metadata.schema.to_arrow_schema().names
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
-        message = f"{url} begins like Parquet but can't be opened: {str(err).rstrip('.')}"
-        raise SourceError(message, hint="Is the file whole? Export or copy it again") from err
+    metadata = parquet_metadata(path, url)
+    names = metadata.schema.to_arrow_schema().names
     dialect = told(names, url, limits.dialect)
     fields = dialect.known
     unknown = [name for name in names if name not in fields]
@@ -50,7 +62,8 @@ def open_parquet(path: Path, url: str, limits: Limits) -> Opened:
             f"{url} has no column of a timeline; its columns are {printable(', '.join(names[:20]))}"
         )
         raise SourceError(message, hint="`cefline fields` shows the names that are known")
-    chunks = _chunks(path, url, metadata, {name: columns[name] for name in known}, limits)
+    wanted = {name: columns[name] for name in known}
+    chunks = _chunks(metadata, wanted, limits, split, path=path, url=url)
     return Opened("parquet", tuple(map(printable, unknown)), chunks, more, dialect)
 
 
@@ -66,15 +79,23 @@ def check_twice(url: str, names: list[str]) -> None:
 
 
 def _chunks(
-    path: Path, url: str, metadata: pq.FileMetaData, known: Mapping[str, str], limits: Limits
+    metadata: pq.FileMetaData,
+    known: Mapping[str, str],
+    limits: Limits,
+    split: Split,
+    *,
+    path: Path,
+    url: str,
 ) -> Iterator[Chunk]:
-    start = 0
+    start, last = split.first, split.end if split.kind == "groups" else metadata.num_row_groups
+    groups = range(split.begin, last)
+    rows_in_all = sum(metadata.row_group(group).num_rows for group in groups)
     bounds = (limits.rows, limits.bytes)
     try:
         with ExitStack() as stack:
             opened: dict[tuple[str, ...], pq.ParquetFile] = {}
-            ways = plans(path, metadata, known, bounds, **_OPTIONS)
-            for group, (names, rows) in enumerate(ways):
+            ways = plans(path, metadata, known, bounds, groups, **_OPTIONS)
+            for group, (names, rows) in zip(groups, ways, strict=True):
                 if names not in opened:
                     file = pq.ParquetFile(
                         path, metadata=metadata, read_dictionary=list(names), **_OPTIONS
@@ -84,7 +105,7 @@ def _chunks(
                     data = read.rename_columns([known[name] for name in read.schema.names])
                     load = partial(_batch, data, start)
                     start += data.num_rows
-                    yield Chunk(load, start / metadata.num_rows)
+                    yield Chunk(load, (start - split.first) / rows_in_all)
     except (pa.ArrowException, OSError) as err:
         message = f"{url} is damaged after row {start}: {printable(str(err).strip().rstrip('.'))}"
         raise TruncatedError(message) from err
