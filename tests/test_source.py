@@ -181,7 +181,7 @@ def test_identity_is_the_digest_of_digests(
     tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SHA-256 over the digests of the chunks, so that an S3 source can be hashed in ranges."""
-    monkeypatch.setattr(sys.modules["cefline.sources"], "_DIGEST_CHUNK", 7)
+    monkeypatch.setattr(sys.modules["cefline.sources"], "DIGEST_CHUNK", 7)
     path = tmp_path / "a"
     path.write_bytes(content)
     chunks = [content[n : n + 7] for n in range(0, len(content), 7)]

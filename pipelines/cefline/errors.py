@@ -84,6 +84,13 @@ class ConfigError(CeflineError):
     exit_code = CONFIGURATION
 
 
+def of_exit_code(exit_code: int, message: str, hint: str) -> CeflineError:
+    """Return an error that was told as its parts, perhaps on another machine."""
+    kinds = (UsageError, TooManyRejectsError, TryAgainError, ConfigError)
+    kind = next((kind for kind in kinds if kind.exit_code == exit_code), SourceError)
+    return kind(message, hint=hint)
+
+
 def failed_before(said: str, exit_code: int) -> CeflineError:
     """Return the error of a source that failed in an earlier run and has not changed since."""
     kind = TooManyRejectsError if exit_code == TooManyRejectsError.exit_code else SourceError

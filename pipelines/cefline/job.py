@@ -25,18 +25,20 @@ from cefline.progress import Progress, Silent
 from cefline.report import Report, SourceReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
 
     from cefline.config import Config
     from cefline.deliver.store import Store
+    from cefline.line import Run
     from cefline.sources import Source
 
 
 log = logging.getLogger("cefline")
 
 
-class _Job(NamedTuple):
-    """What is the same for all sources."""
+class Job(NamedTuple):
+    """What is the same for all sources of a run."""
 
     config: Config
     dest: Store
@@ -52,34 +54,73 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
         CeflineError: the run as a whole can't be carried out.
     """
     began = time.monotonic()
+    job = begin(config, dry_run=dry_run)
+    told, missing = known(job)
+    new = [source for source, report in told.values() if report is None]
+    reports = {url: report for url, (_, report) in told.items()}
+    reports |= {one.url: one for one in _exported(new, job, progress or Silent(), dry_run=dry_run)}
+    listed = [report for report in reports.values() if report is not None]
+    if not dry_run:
+        listed = afterwards({url: source for url, (source, _) in told.items()}, listed, job)
+    return Report((*missing, *listed), time.monotonic() - began, dry_run)
+
+
+def begin(config: Config, *, dry_run: bool = False) -> Job:
+    """Check what a run needs, and read what is known from runs before.
+
+    Raises:
+        CeflineError: the run as a whole can't be carried out.
+    """
     if not config.sources or not config.dest:
         message = "there is no source" if config.dest else "there is no destination"
         raise UsageError(message, hint="cefline export SOURCE... DEST")
     after.check(config)
     connect = cache(partial(s3.connect, config.s3))
-    emptied = config.after == "move"
-    sources, missing = found(config.sources, config.allowed_sources, connect, emptied=emptied)
     dest, state = stores(config, connect)
     if not dry_run:
         bind(state, dest, hive=config.hive, adopt=config.adopt)
-    job = _Job(config, dest, state, connect, seens.load(state))
+    job = Job(config, dest, state, connect, seens.load(state))
     if not dry_run:
         _sweep(job)
-    told = {source.url: _told(source, job) for source in sources}
-    new = [source for source in sources if told[source.url] is None]
-    told |= {one.url: one for one in _exported(new, job, progress or Silent(), dry_run=dry_run)}
-    if config.after != "none" and not dry_run:
-        given_up = set(plans.abandoned(state))
-        told |= {
-            source.url: _afterwards(source, report, job)
-            for source in sources
-            if (report := told[source.url]) is not None and report.delivery not in given_up
-        }
-    reports = [report for report in told.values() if report is not None]
-    return Report((*missing, *reports), time.monotonic() - began, dry_run)
+    return job
 
 
-def _told(source: Source, job: _Job) -> SourceReport | None:
+def known(job: Job) -> tuple[dict[str, tuple[Source, SourceReport | None]], list[SourceReport]]:
+    """Return the sources by URL, with what there is to say without reading them, None of new ones.
+
+    And what there is to say of names that no source has.
+    """
+    config = job.config
+    names = (config.sources, config.allowed_sources)
+    sources, missing = found(*names, job.connect, emptied=config.after == "move")
+    return {source.url: (source, _told(source, job)) for source in sources}, missing
+
+
+def run_of(job: Job, pool: Executor, *, progress: Progress, dry_run: bool = False) -> Run:
+    """Return what the sources of a run share, to take the straight line."""
+    from cefline.line import Run
+
+    config, done = job.config, (seen for seen in job.known.values() if seen.outcome == "done")
+    floor = max((seen.numbers[0] for seen in done), default=0)
+    where = (job.dest, job.state, job.connect)
+    threads, root = threads_of(config), staging.root(config.staging)
+    return Run(config, *where, pool, threads, root, progress, dry_run, floor)
+
+
+def afterwards(
+    sources: Mapping[str, Source], reports: list[SourceReport], job: Job
+) -> list[SourceReport]:
+    """Tag or move the sources that are delivered, as the config says; what fails is a note."""
+    if job.config.after == "none":
+        return reports
+    given_up = set(plans.abandoned(job.state))
+    return [
+        report if report.delivery in given_up else _afterwards(sources[report.url], report, job)
+        for report in reports
+    ]
+
+
+def _told(source: Source, job: Job) -> SourceReport | None:
     """Return what there is to say of a source without reading it; None where it is new."""
     key = source.key(job.config.variant())
     seen = job.known.get(key)
@@ -102,22 +143,18 @@ def _left(source: Source, settle: float) -> SourceReport | None:
 
 
 def _exported(
-    sources: list[Source], job: _Job, progress: Progress, *, dry_run: bool
+    sources: list[Source], job: Job, progress: Progress, *, dry_run: bool
 ) -> list[SourceReport]:
     if not sources:
         return []
     from cefline.deliver.probe import prove
     from cefline.lanes import Lane, side_by_side
-    from cefline.line import Run, run_source
+    from cefline.line import run_source
 
     if not dry_run:
         prove(job.dest, job.state)
-    config, done = job.config, (seen for seen in job.known.values() if seen.outcome == "done")
-    floor = max((seen.numbers[0] for seen in done), default=0)
-    threads, root = config.threads or _cores(), staging.root(config.staging)
-    with ThreadPoolExecutor(threads) as pool:
-        where = (job.dest, job.state, job.connect)
-        run = Run(config, *where, pool, threads, root, progress, dry_run, floor)
+    with ThreadPoolExecutor(threads_of(job.config)) as pool:
+        run = run_of(job, pool, progress=progress, dry_run=dry_run)
 
         def along(source: Source, lane: Lane) -> SourceReport:
             return run_source(source, replace(run, lane=lane))
@@ -125,7 +162,7 @@ def _exported(
         return side_by_side(sources, along)
 
 
-def _afterwards(source: Source, report: SourceReport, job: _Job) -> SourceReport:
+def _afterwards(source: Source, report: SourceReport, job: Job) -> SourceReport:
     """Tag or move a source that is delivered, now or before, where that was not done."""
     key = source.key(job.config.variant())
     tagged = key in job.known and job.known[key].tagged
@@ -140,7 +177,7 @@ def _afterwards(source: Source, report: SourceReport, job: _Job) -> SourceReport
     return report
 
 
-def _sweep(job: _Job) -> None:
+def _sweep(job: Job) -> None:
     """Remove what killed runs left on this machine."""
     done = {key for key, seen in job.known.items() if seen.outcome != "failed"}
     staging.sweep(staging.root(job.config.staging), done)
@@ -149,6 +186,8 @@ def _sweep(job: _Job) -> None:
             store.sweep()
 
 
-def _cores() -> int:
-    """Return the cores that this process may use."""
+def threads_of(config: Config) -> int:
+    """Return the threads that a config asks for, or the cores that this process may use."""
+    if config.threads:
+        return config.threads
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -143,7 +143,7 @@ def _fetched(source: Source, folder: Path, run: Run) -> Local:
 def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceReport:
     """Stage what is left of a source, and publish it."""
     segment = plans.current(run.state, delivery)
-    config, notes = _planned(run.config, segment)
+    config, notes = planned(run.config, segment)
     work = Work(local, delivery, segment, config, folder)
     with run.lane.step("convert"):
         ready = staged(work, run)
@@ -163,7 +163,7 @@ def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceRepor
         return _publish(work, Ready(ready.parts, report), run)
 
 
-def _planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]:
+def planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]:
     """Return the settings of the plan, where one was made: parts of it may be out already."""
     if segment.plan is None or segment.plan["settings"] == config.planned():
         return config, ()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SUFFIXES = (".parquet", ".pq", ".json", ".jsonl", ".ndjson")
 _COMPRESSED = ("", ".gz", ".zst")
 _MAGIC = re.compile(r"[*?\[]")
-_DIGEST_CHUNK = 64 << 20
+DIGEST_CHUNK = 64 << 20
 _DIGEST_PIECE = 1 << 20
 _RANGE = 16 << 20
 _CONNECTIONS = 4
@@ -115,7 +115,8 @@ def fetch(source: Source, folder: Path, connect: Callable[[], s3.Client]) -> Loc
     """
     if source.url.startswith("s3://"):
         path = folder / "source"
-        _download(source, path, connect())
+        path.unlink(missing_ok=True)
+        download(source, path, connect())
     else:
         path = source.local_path
     try:
@@ -211,20 +212,43 @@ def _is_timeline(relative: str) -> bool:
     return named and not any(map(_is_hidden, relative.split("/")))
 
 
-def _download(source: Source, path: Path, client: s3.Client) -> None:
-    """Fetch an object in ranges, all of one version: `If-Match` makes sure."""
+def download(
+    source: Source,
+    path: Path,
+    client: s3.Client,
+    spans: Iterable[tuple[int, int]] | None = None,
+) -> None:
+    """Fetch an object in ranges, all of one version: `If-Match` makes sure.
 
-    def fetch_range(start: int) -> None:
-        end = min(start + _RANGE, source.size) - 1
-        arguments = {"IfMatch": source.version, "Range": s3.byte_range(start, end)}
+    Args:
+        source: the object.
+        path: of the file that it goes into; what is there but not fetched stays.
+        client: what fetches it.
+        spans: begin and end of the bytes that are wanted; None is all. The file is as long as the
+            object all the same, with holes.
+
+    Raises:
+        SourceError: it changed since it was found.
+    """
+
+    def fetch_range(bounds: tuple[int, int]) -> None:
+        start, end = bounds
+        arguments = {"IfMatch": source.version, "Range": s3.byte_range(start, end - 1)}
         body = s3.get(client, source.url, **arguments)
         while body:  # the system may write less than it is given
             written = os.pwrite(file.fileno(), body, start)
             body, start = body[written:], start + written
 
+    ranges = [
+        (start, min(start + _RANGE, end))
+        for begin, end in ([(0, source.size)] if spans is None else spans)
+        for start in range(begin, end, _RANGE)
+    ]
+    path.touch()
     try:
-        with path.open("wb") as file, ThreadPoolExecutor(_CONNECTIONS) as pool:
-            list(pool.map(fetch_range, range(0, source.size, _RANGE)))
+        with path.open("r+b") as file, ThreadPoolExecutor(_CONNECTIONS) as pool:
+            file.truncate(source.size)
+            list(pool.map(fetch_range, ranges))
     except (s3.ChangedError, s3.ExistsError, s3.DeniedError) as err:  # 404, 412 to If-Match, 403
         if isinstance(err, s3.DeniedError) and _is_listed(source, client):
             raise
@@ -241,16 +265,24 @@ def _is_listed(source: Source, client: s3.Client) -> bool:
 
 def _identity(path: Path) -> str:
     """Hash the chunks side by side."""
-    starts = range(0, path.stat().st_size, _DIGEST_CHUNK)
+    return identity(chunk_digests(path, 0, path.stat().st_size))
+
+
+def identity(digests: Iterable[bytes]) -> str:
+    """Return what a source is, of the digests of its chunks in order."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def chunk_digests(path: Path, begin: int, end: int) -> list[bytes]:
+    """Return the SHA-256 of the chunks of a file that begin in some bytes."""
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        digests = pool.map(partial(_chunk_digest, path), starts)
-        return hashlib.sha256(b"".join(digests)).hexdigest()
+        return list(pool.map(partial(_chunk_digest, path), range(begin, end, DIGEST_CHUNK)))
 
 
 def _chunk_digest(path: Path, start: int) -> bytes:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(start)
-        for left in range(_DIGEST_CHUNK, 0, -_DIGEST_PIECE):
+        for left in range(DIGEST_CHUNK, 0, -_DIGEST_PIECE):
             digest.update(file.read(min(left, _DIGEST_PIECE)))
     return digest.digest()

@@ -20,6 +20,9 @@ MAX_REPLACED = 10_000
 the others are counted."""
 
 
+BOUNDED = ("replaced", "cut")
+"""Kinds of rejects that there may be many of in a good source."""
+
 MAX_EVIDENCE = 1_000
 """So many evidences of a source are remembered."""
 
@@ -172,7 +175,7 @@ def _count(batch: Converted, tally: Tally) -> None:
 
 def _bounded(rejects: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     """Leave out replaced and cut values above the bound of each; they are counted already."""
-    for kind in ("replaced", "cut"):
+    for kind in BOUNDED:
         own = rejects["kind"] == kind
         if own.any():
             left = max(MAX_REPLACED - tally.rejects_of(kind) + int(own.sum()), 0)

@@ -12,8 +12,9 @@
     abandoned/<delivery>              a delivery that was closed as it was
     evidence/<id>/<delivery>          the deliveries that an evidence came in
     rejects/<delivery>/...            evidence: what could not be delivered as it was
+    staged/<delivery>/...             evidence: parts of splits that workers share, until published
 
-Only `rejects/` holds values from events, so that it can have a lifecycle of its own.
+Only these two hold values from events, so that they can have a lifecycle of their own.
 """
 
 import hashlib

@@ -1,0 +1,312 @@
+"""The steps of a delivery as tasks, for engines that spread them over workers.
+
+    pieces -> identify (each) -> splits -> convert (each) -> publish
+
+What goes in and comes out, but for the config, is JSON. Each task may fail, be tried again, or run
+twice at once, on any host: workers only create what is not there, and one task publishes. Sources
+that can't be delivered go along as items with an `error`: they stop no others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache, partial
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any
+
+from cefline import s3
+from cefline.convert import limits
+from cefline.deliver import plans, shared, staging
+from cefline.deliver.probe import prove
+from cefline.errors import CeflineError, DeliveryError, SourceError, of_exit_code, of_system
+from cefline.gather import gather
+from cefline.job import Job, afterwards, begin, known, run_of, threads_of
+from cefline.lanes import Lane, side_by_side
+from cefline.line import planned, run_source
+from cefline.memory import remember_failure
+from cefline.parts import REJECTS, Work, converted, said_of, with_rejects
+from cefline.places import stores
+from cefline.progress import Silent
+from cefline.read import WHOLE, Split, cut
+from cefline.read.splits import counted, ends_between
+from cefline.report import Report, SourceReport
+from cefline.sources import (
+    DIGEST_CHUNK,
+    Local,
+    Source,
+    check_unchanged,
+    chunk_digests,
+    download,
+    identity,
+)
+from cefline.sparse import fetch_ends, fetch_split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from cefline.config import Config
+    from cefline.line import Run
+
+Item = dict[str, Any]
+
+_PIECE = 8 * DIGEST_CHUNK
+"""Bytes of a source that one task hashes."""
+
+_HEAD = 1 << 20
+"""Bytes that are fetched, beyond a batch, to see how a source can be cut."""
+
+
+def pieces(config: Config) -> list[Item]:
+    """Return what is to be identified: the bytes of each source that is new, in pieces.
+
+    Returns:
+        Items with `order` and `source`, `begin` and `end` of the piece, and where LFs are to be
+        counted. The first of a source has its `splits`.
+
+    Raises:
+        CeflineError: the run as a whole can't be carried out.
+    """
+    job = begin(config)
+    told, missing = known(job)
+    new = [source for source, report in told.values() if report is None]
+    if new:
+        prove(job.dest, job.state)
+    failed = [report for _, report in told.values() if report and report.error]
+    items = [_failed({"order": 0, "url": r.url}, r.error) for r in (*missing, *failed) if r.error]
+    for order, source in enumerate(new, 1):
+        items += _pieces({"order": order, "url": source.url, "source": asdict(source)}, job)
+    return items
+
+
+def identify(config: Config, piece: Item) -> Item:
+    """Return a piece with the `digests` of its chunks, and the LFs (`ends`) in each of its splits.
+
+    Raises:
+        CeflineError: it can't be read now, or not by this worker.
+    """
+    if "error" in piece:
+        return piece
+    source, begin_, end = Source(**piece["source"]), piece["begin"], piece["end"]
+    with _folder(config, source, f"piece-{begin_}") as folder:
+        try:
+            path = _path(source, folder)
+            if _is_remote(source):
+                download(source, path, s3.connect(config.s3), [(begin_, end)])
+            digests = [digest.hex() for digest in chunk_digests(path, begin_, end)]
+            ends = [[number, ends_between(path, a, b)] for number, a, b in piece["count"]]
+            check_unchanged(Local(source, path, ""))
+        except SourceError as err:
+            return _failed(piece, err)
+        except OSError as err:
+            raise of_system(err, source.url) from err
+    return {**piece, "count": [], "digests": digests, "ends": ends}
+
+
+def splits(config: Config, identified: Iterable[Item]) -> list[Item]:
+    """Return what is to be converted: the splits of each source that is not delivered yet.
+
+    Args:
+        config: all settings.
+        identified: the pieces of all sources, in any order.
+
+    Returns:
+        Items with `order` and `source`, its identity (`sha256`), and a `split`; None where the same
+        bytes were delivered before.
+
+    Raises:
+        CeflineError: the state can't be read.
+    """
+    _, state = stores(config, cache(partial(s3.connect, config.s3)))
+    items: list[Item] = []
+    for own in _by_source(identified):
+        first: Item = {name: own[0][name] for name in ("order", "url", "source") if name in own[0]}
+        errors = [item["error"] for item in own if "error" in item]
+        if errors:
+            items.append({**first, "error": errors[0]})
+            continue
+        sha256 = _identity(own)
+        delivery = _delivery(config, sha256)
+        done = plans.is_done(state, delivery)
+        cut_ = [None] if done else [split.as_json() for split in _counted(own)]
+        items += [{**first, "sha256": sha256, "split": split} for split in cut_]
+    return items
+
+
+def convert(config: Config, item: Item) -> Item:
+    """Convert a split, and stage its parts to the state; return the item.
+
+    Raises:
+        CeflineError: it can't be done now, or not by this worker.
+    """
+    if "error" in item or item["split"] is None:
+        return item
+    source, split = Source(**item["source"]), Split.of_json(item["split"])
+    with _folder(config, source, f"split-{split.number}") as folder:
+        try:
+            local = Local(source, _path(source, folder), item["sha256"])
+            error = _convert(config, local, split, folder)
+        except SourceError as err:
+            error = err
+        except OSError as err:
+            raise of_system(err, source.url) from err
+    return item if error is None else _failed(item, error)
+
+
+def publish(config: Config, items: Iterable[Item]) -> Report:
+    """Publish the sources whose splits are staged, in order, each in its turn.
+
+    The same plan, parts and manifest as by `export`.
+
+    Args:
+        config: all settings.
+        items: what `convert` gave of all splits, in any order.
+
+    Returns:
+        What became of the sources; those that were known to be delivered are not among them.
+
+    Raises:
+        CeflineError: the run as a whole can't be carried out.
+    """
+    began = time.monotonic()
+    job, each = begin(config), list(_by_source(items))
+    if any("sha256" in own[0] for own in each):
+        prove(job.dest, job.state)
+    with ThreadPoolExecutor(threads_of(config)) as pool:
+        run = run_of(job, pool, progress=Silent())
+        reports = side_by_side(each, partial(_published, run=run))
+    sources = {own[0]["url"]: Source(**own[0]["source"]) for own in each if "source" in own[0]}
+    missing = [report for report in reports if report.url not in sources]
+    told = [report for report in reports if report.url in sources]
+    return Report((*missing, *afterwards(sources, told, job)), time.monotonic() - began)
+
+
+def _pieces(item: Item, job: Job) -> list[Item]:
+    source = Source(**item["source"])
+    try:
+        cut_ = _cut(source, job.config, job.connect)
+    except SourceError as err:
+        return [_failed(item, err)]
+    lines = [split for split in cut_ if split.kind == "lines"]
+    found = []
+    for begin_ in range(0, max(source.size, 1), _PIECE):
+        end = min(begin_ + _PIECE, source.size)
+        bounds = [(s.number, max(s.begin, begin_), min(s.end, end)) for s in lines]
+        count = [[number, a, b] for number, a, b in bounds if a < b]
+        found.append({**item, "begin": begin_, "end": end, "count": count})
+    found[0]["splits"] = [split.as_json() for split in cut_]
+    return found
+
+
+def _cut(source: Source, config: Config, connect: Callable[[], s3.Client]) -> list[Split]:
+    size, bounds = config.split_size, limits(config)
+    if size is None or source.size <= size:
+        return [WHOLE]
+    with _folder(config, source, "cut") as folder:
+        path = _path(source, folder)
+        if _is_remote(source):
+            fetch_ends(source, path, connect(), bounds.json_bytes + _HEAD)
+        return cut(path, source.url, size, bounds)
+
+
+def _identity(own: list[Item]) -> str:
+    """Return what a source is, of its pieces in order.
+
+    Raises:
+        DeliveryError: not all of them are there.
+    """
+    digests = {item["begin"]: item["digests"] for item in own}
+    found = [bytes.fromhex(digest) for digest in chain.from_iterable(digests.values())]
+    if len(found) != -(-own[0]["source"]["size"] // DIGEST_CHUNK):
+        message = f"{own[0]['url']}: only some of its pieces were identified"
+        raise DeliveryError(message, hint="Give `splits` what `identify` gave of all pieces")
+    return identity(found)
+
+
+def _counted(own: list[Item]) -> list[Split]:
+    """Return the splits of a source, those of lines with their first ordinals."""
+    cut_ = [Split.of_json(split) for split in own[0]["splits"]]
+    if cut_[0].kind != "lines":
+        return cut_
+    ends = Counter[int]()
+    for counts in {item["begin"]: item["ends"] for item in own}.values():
+        ends.update(dict(counts))
+    return counted(cut_, [ends[split.number] for split in cut_])
+
+
+def _convert(config: Config, local: Local, split: Split, folder: Path) -> CeflineError | None:
+    """Convert and stage a split, or return why its source can't be delivered."""
+    connect = cache(partial(s3.connect, config.s3))
+    job = Job(config, *stores(config, connect), connect, {})
+    delivery = _delivery(config, local.sha256)
+    segment = plans.current(job.state, delivery)
+    own, _ = planned(config, segment)
+    work = Work(local, delivery, segment, own, folder)
+    place = shared.place(delivery, work.basis(), split.number)
+    if shared.is_staged(job.state, place):
+        return None
+    if _is_remote(local.source):
+        fetch_split(local.source, local.path, connect(), split)
+    with ThreadPoolExecutor(threads_of(config)) as pool:
+        run = run_of(job, pool, progress=Silent())
+        parts, report = converted(work, run, [split])
+        check_unchanged(local)
+        if report.error is not None:
+            return with_rejects(report, work, run).error
+    shared.put(job.state, place, parts, said_of(report), folder / REJECTS)
+    return None
+
+
+def _published(own: list[Item], lane: Lane, run: Run) -> SourceReport:
+    first, errors = own[0], [item["error"] for item in own if "error" in item]
+    if errors:
+        error = of_exit_code(**errors[0]).about(first["url"])
+        if "sha256" in first:  # until it or the settings change, it fails again
+            delivery = _delivery(run.config, first["sha256"])
+            remember_failure(Source(**first["source"]), delivery, error, run)
+        return SourceReport(first["url"], "failed", error=error)
+    source, count = Source(**first["source"]), (first["split"] or {}).get("of", 0)
+    brought = partial(gather, state=run.state, count=count)
+    return run_source(source, replace(run, lane=lane, identity=first["sha256"], gather=brought))
+
+
+def _delivery(config: Config, sha256: str) -> str:
+    return plans.delivery_id(sha256, config.evidence_id, config.redeliver)
+
+
+def _failed(item: Item, error: CeflineError) -> Item:
+    said = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+    return {**item, "error": said}
+
+
+def _by_source(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield the items of each source, in order."""
+
+    def place(item: Item) -> tuple[int, str, int]:
+        split = item.get("split") or {}
+        return item["order"], item["url"], item.get("begin", split.get("number", 0))
+
+    for _, own in groupby(sorted(items, key=place), key=lambda item: place(item)[:2]):
+        yield list(own)
+
+
+@contextmanager
+def _folder(config: Config, source: Source, name: str) -> Iterator[Path]:
+    """Give a task a private folder."""
+    key = source.key(config.variant())
+    with staging.folder(staging.root(config.staging), f"{key}-{name}") as folder:
+        staging.clear(folder)
+        yield folder
+
+
+def _path(source: Source, folder: Path) -> Path:
+    """Return where a source is, or where it is brought to."""
+    return folder / "source" if _is_remote(source) else source.local_path
+
+
+def _is_remote(source: Source) -> bool:
+    return source.url.startswith("s3://")
