@@ -257,15 +257,20 @@ def test_the_report_has_the_shape_that_was_agreed(call: Callable[..., Result]) -
         assert part["events"] == text.count(b"\n")
 
 
+@pytest.mark.parametrize("form", [[], ["--log-format", "text"], ["--log-format", "json"]])
 @pytest.mark.parametrize("quiet", [False, True])
-def test_logs_go_to_standard_error(tmp_path: Path, *, quiet: bool) -> None:
+def test_logs_go_to_standard_error(tmp_path: Path, form: list[str], *, quiet: bool) -> None:
     """Standard output carries the result alone; with --quiet there is no log either."""
-    command = [*COMMAND, "export", str(JSONL), "out", "--json", *["--quiet"] * quiet]
+    command = [*COMMAND, "export", str(JSONL), "out", "--json", *form, *["--quiet"] * quiet]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, text=True)
     assert done.returncode == 0
     assert json.loads(done.stdout)["events_read"] == 300
-    assert bool(re.match(r"\d{4}-\d\d-\d\dT[\d:]{8}Z INFO ", done.stderr)) is not quiet
-    assert (done.stderr == "") is quiet
+    if quiet:
+        assert done.stderr == ""
+    elif "text" in form:
+        assert re.match(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z INFO ", done.stderr)
+    else:
+        assert {json.loads(line)["level"] for line in done.stderr.splitlines()} == {"INFO"}
 
 
 def test_the_summary_is_for_people(call: Callable[..., Result]) -> None:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from cefline_schemas.dictionary import ProfileName
 
 
+LogFormat = Literal["auto", "text", "json"]
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """All settings of a run."""
@@ -95,6 +98,8 @@ class Config:
     adopt: bool = False
     after: After = "none"
     after_to: str | None = None
+    lock: bool = True
+    log_format: LogFormat = "auto"
     header: Device = field(default_factory=Device)
     severity: tuple[tuple[int, int], ...] = SEVERITY
     s3: S3Settings = field(default_factory=S3Settings)

@@ -308,6 +308,8 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "adopt": truth,
     "after": choice("none", "tag", "move"),
     "after_to": place,
+    "lock": truth,
+    "log_format": choice("auto", "text", "json"),
     "severity": severity,
     **{f"header.{f.name}": text for f in fields(Device)},
     "s3.endpoint": endpoint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,6 +36,7 @@ _ASSUME = "What became of a part that may have been put out and removed by a rea
 @click.option("--assume-lost", "assume", flag_value="lost", help=_ASSUME)
 @click.option("--dry-run", is_flag=True, help="Read and convert everything, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one line of JSON.")
+@click.option("--no-lock", "lock", flag_value="false", help="Also beside a run on this host.")
 @click.option("--quiet", is_flag=True, help="No progress, no log but errors, no summary.")
 def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
     """Deliver timelines to a folder or an S3 prefix as CEF text.
@@ -50,13 +52,16 @@ def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  
             _disabled(found, as_json=as_json)
             return 0
         config = _placed(found, places)
-        shown = progress(quiet=quiet)
+        shown = progress(config.log_format, quiet=quiet)
         if config.memory == "normal":
             allocators.huge_pages()
 
+        from cefline.cli.lock import held
         from cefline.job import export as run
 
-        report = run(config, progress=shown, dry_run=dry_run)
+        alone = held(config) if config.lock and not dry_run else nullcontext()
+        with alone:
+            report = run(config, progress=shown, dry_run=dry_run)
     except CeflineError as err:
         if as_json:
             say(json.dumps({"error": str(err), "exit_code": err.exit_code}, ensure_ascii=False))

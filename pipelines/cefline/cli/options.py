@@ -63,6 +63,7 @@ SETTINGS = {
     "evidence_id": "The evidence_id of events that have none.",
     "redeliver": "Deliver once more what was delivered, once for each TOKEN.",
     "after": "What becomes of delivered sources: none, tag, move (to after_to).  [default: none]",
+    "log_format": "Log lines: text, json, or auto: text on a terminal.  [default: auto]",
     "threads": "How many cores to use.  [default: all]",
     "memory": "small: smaller batches, slower, for little machines.  [default: normal]",
 }

@@ -5,31 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import click
 
+from cefline.cli import logs
+
 if TYPE_CHECKING:
+    from cefline.config import LogFormat
     from cefline.progress import Progress
 
+log = logging.getLogger("cefline")
 
-def progress(*, quiet: bool) -> Progress:
+
+def progress(form: LogFormat = "auto", *, quiet: bool) -> Progress:
     """Set up the log on standard error; return what tells the progress of a run."""
     from cefline.progress import Bar, Logged, Silent
 
-    terminal = sys.stderr.isatty()
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING,
-        format="%(asctime)sZ %(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-    logging.getLogger("cefline").setLevel(logging.WARNING if quiet or terminal else logging.INFO)
+    logs.configure(form, quiet=quiet)
     if quiet:
         return Silent()
-    return Bar() if terminal else Logged()
+    return Bar() if sys.stderr.isatty() and not logs.is_json(form) else Logged()
 
 
 def say(text: str) -> bool:
@@ -49,5 +45,8 @@ def write(text: bytes | memoryview) -> bool:
 
 
 def complain(text: str) -> None:
-    """Print a message on standard error."""
-    click.echo(f"cefline: {text}", err=True)
+    """Print a message on standard error: in words, or as a log line where all is to be JSON."""
+    if logs.all_json():
+        log.error("%s", text)
+    else:
+        click.echo(f"cefline: {text}", err=True)

@@ -78,7 +78,7 @@ def folder(root: Path, name: str) -> Iterator[Path]:
         ConfigError: the root is not private.
         TryAgainError: there is no space.
     """
-    _make_private(root)
+    make_private(root)
     path, descriptor = _locked(root, name)
     keep = True
     try:
@@ -99,6 +99,8 @@ def folder(root: Path, name: str) -> Iterator[Path]:
 def sweep(root: Path, done: Container[str]) -> None:
     """Remove what runs left that were killed long ago, or after all was `done` (source keys)."""
     for path in root.iterdir() if root.is_dir() else ():
+        if path.name == "locks":
+            continue
         with suppress(OSError):
             recent = time.time() - path.stat().st_mtime < _KEPT_SECONDS
             if recent and path.name.partition(".")[0] not in done:
@@ -158,7 +160,12 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _make_private(root: Path) -> None:
+def make_private(root: Path) -> None:
+    """Make sure that a folder is there, and this user's alone.
+
+    Raises:
+        ConfigError: it is not.
+    """
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = root.lstat()
