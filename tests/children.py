@@ -169,9 +169,9 @@ def _stop_at(stop: Stop) -> None:
 
 
 def _change_format(end: str) -> None:
-    from cefline import line  # late: it imports what a run with nothing to do must not
+    from cefline import parts  # late: it imports what a run with nothing to do must not
 
-    real = getattr(line, "pack")  # noqa: B009 - a name that it has from elsewhere
+    real = getattr(parts, "pack")  # noqa: B009 - a name that it has from elsewhere
 
     def pack(slices: Any, *args: Any) -> Any:  # noqa: ANN401 - as the real one
         changed = (
@@ -182,5 +182,5 @@ def _change_format(end: str) -> None:
         )
         return real(changed, *args)
 
-    setattr(line, "pack", pack)  # noqa: B010 - a name that it has from elsewhere
-    setattr(line, "TEXT_FORMAT", {"cado": "999-newer"})  # noqa: B010 - the same
+    setattr(parts, "pack", pack)  # noqa: B010 - a name that it has from elsewhere
+    setattr(parts, "TEXT_FORMAT", {"cado": "999-newer"})  # noqa: B010 - the same

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -19,6 +19,10 @@ B = TypeVar("B")
 
 _AT_ONCE = 3
 """Sources under way: one in each step. So many are on local disk at most."""
+
+
+_HEARS = 0.2
+"""Seconds after which a signal is heard."""
 
 
 class Lane:
@@ -74,12 +78,23 @@ def side_by_side(items: Iterable[A], function: Callable[[A, Lane], B]) -> list[B
         for item in items:
             before = Lane(before, stop)
             under_way.append(threads.submit(_through, function, item, before))
-        return [future.result() for future in under_way]
+        return [_result(future) for future in under_way]
     except BaseException:
         stop.set()
         raise
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(future: Future[B]) -> B:
+    """Wait for a result in short steps.
+
+    Once polars is imported, its handler of SIGINT has waits begun anew: one without an end would
+    never hear of it.
+    """
+    while not future.done():
+        wait([future], timeout=_HEARS)
+    return future.result()
 
 
 def _through(function: Callable[[A, Lane], B], item: A, lane: Lane) -> B:
