@@ -100,6 +100,7 @@ class Config:
     after_to: str | None = None
     lock: bool = True
     log_format: LogFormat = "auto"
+    metrics_file: str | None = None
     header: Device = field(default_factory=Device)
     severity: tuple[tuple[int, int], ...] = SEVERITY
     s3: S3Settings = field(default_factory=S3Settings)

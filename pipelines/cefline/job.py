@@ -20,9 +20,11 @@ from cefline.deliver.seen import Seen
 from cefline.deliver.state import bind
 from cefline.deliver.store import LocalStore
 from cefline.errors import UsageError, failed_before
+from cefline.observer import Observer, observed
 from cefline.places import found, stores
 from cefline.progress import Progress, Silent
 from cefline.report import Report, SourceReport
+from cefline.steps import unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from cefline.deliver.store import Store
     from cefline.line import Run
     from cefline.sources import Source
+    from cefline.steps import Watch
 
 
 log = logging.getLogger("cefline")
@@ -45,6 +48,7 @@ class Job(NamedTuple):
     state: Store
     connect: Callable[[], s3.Client]
     known: dict[str, Seen]
+    watch: Watch = unwatched
 
 
 def export(config: Config, *, progress: Progress | None = None, dry_run: bool = False) -> Report:
@@ -53,19 +57,32 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
     Raises:
         CeflineError: the run as a whole can't be carried out.
     """
+    with observed(config, dry_run=dry_run) as observer:
+        return _export(config, progress or Silent(), observer, dry_run=dry_run)
+
+
+def _export(config: Config, progress: Progress, observer: Observer, *, dry_run: bool) -> Report:
     began = time.monotonic()
-    job = begin(config, dry_run=dry_run)
+    job = begin(config, observer, dry_run=dry_run)
     told, missing = known(job)
     new = [source for source, report in told.values() if report is None]
     reports = {url: report for url, (_, report) in told.items()}
-    reports |= {one.url: one for one in _exported(new, job, progress or Silent(), dry_run=dry_run)}
+    reports |= {one.url: one for one in _exported(new, job, progress, dry_run=dry_run)}
     listed = [report for report in reports.values() if report is not None]
     if not dry_run:
         listed = afterwards({url: source for url, (source, _) in told.items()}, listed, job)
-    return Report((*missing, *listed), time.monotonic() - began, dry_run)
+    observer.report = Report((*missing, *listed), time.monotonic() - began, dry_run)
+    observer.oldest = _oldest([source for source, _ in told.values()], listed)
+    return observer.report
 
 
-def begin(config: Config, *, dry_run: bool = False) -> Job:
+def _oldest(sources: list[Source], reports: list[SourceReport]) -> float | None:
+    """Return when the oldest source that is not delivered was last written, if there is one."""
+    waiting = {report.url for report in reports if report.outcome in {"left", "failed"}}
+    return min((s.modified for s in sources if s.url in waiting and s.modified), default=None)
+
+
+def begin(config: Config, observer: Observer | None = None, *, dry_run: bool = False) -> Job:
     """Check what a run needs, and read what is known from runs before.
 
     Raises:
@@ -75,11 +92,12 @@ def begin(config: Config, *, dry_run: bool = False) -> Job:
         message = "there is no source" if config.dest else "there is no destination"
         raise UsageError(message, hint="cefline export SOURCE... DEST")
     after.check(config)
-    connect = cache(partial(s3.connect, config.s3))
+    observer = observer or Observer()
+    connect = cache(partial(s3.connect, config.s3, observer.retried))
     dest, state = stores(config, connect)
     if not dry_run:
         bind(state, dest, hive=config.hive, adopt=config.adopt)
-    job = Job(config, dest, state, connect, seens.load(state))
+    job = Job(config, dest, state, connect, seens.load(state), observer.watch)
     if not dry_run:
         _sweep(job)
     return job
@@ -100,11 +118,20 @@ def run_of(job: Job, pool: Executor, *, progress: Progress, dry_run: bool = Fals
     """Return what the sources of a run share, to take the straight line."""
     from cefline.line import Run
 
-    config, done = job.config, (seen for seen in job.known.values() if seen.outcome == "done")
-    floor = max((seen.numbers[0] for seen in done), default=0)
-    where = (job.dest, job.state, job.connect)
-    threads, root = threads_of(config), staging.root(config.staging)
-    return Run(config, *where, pool, threads, root, progress, dry_run, floor)
+    done = (seen for seen in job.known.values() if seen.outcome == "done")
+    return Run(
+        job.config,
+        job.dest,
+        job.state,
+        job.connect,
+        pool,
+        threads_of(job.config),
+        staging.root(job.config.staging),
+        progress,
+        dry_run,
+        floor=max((seen.numbers[0] for seen in done), default=0),
+        watch=job.watch,
+    )
 
 
 def afterwards(

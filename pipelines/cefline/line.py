@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,15 +23,17 @@ from cefline.deliver.stage import check_space
 from cefline.errors import CeflineError, DeliveryError, SourceError, of_system
 from cefline.lanes import Lane
 from cefline.memory import known, remember_delivery, remember_failure, with_evidence
+from cefline.metrics import facts
 from cefline.parts import Ready, Work, staged
 from cefline.places import found
 from cefline.progress import Silent
 from cefline.report import PartReport, SourceReport, counted
 from cefline.sources import Local, Source, check_unchanged, fetch
+from cefline.steps import unwatched
 from cefline.tally import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -40,7 +43,9 @@ if TYPE_CHECKING:
     from cefline.deliver.staging import Staged
     from cefline.deliver.store import Store
     from cefline.deliver.turns import Turn
+    from cefline.lanes import Step
     from cefline.progress import Progress
+    from cefline.steps import Tell, Watch
 
 log = logging.getLogger("cefline")
 
@@ -69,6 +74,14 @@ class Run:
     """Of a source that workers have converted: what it is, so that it is not fetched again."""
     gather: Callable[[Work], Ready] | None = None
     """Brings the parts here that workers have staged."""
+    watch: Watch = unwatched
+    """Is told of each source, and of its steps."""
+
+    @contextmanager
+    def step(self, name: Step, source: Source) -> Iterator[Tell]:
+        """Take a step of a source, once its lane lets it."""
+        with self.lane.step(name), self.watch(name, source.url) as tell:
+            yield tell
 
 
 def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
@@ -79,6 +92,13 @@ def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
         run: what the sources share.
         expected: id that the delivery must have; none where the source decides.
     """
+    with run.watch("source", source.url) as tell:
+        report = _reported(source, run, expected)
+        tell(**facts(report))
+    return report
+
+
+def _reported(source: Source, run: Run, expected: str) -> SourceReport:
     began = time.monotonic()
     report = SourceReport(source.url, "converted")
     try:
@@ -101,7 +121,8 @@ def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
 
 
 def _deliver(source: Source, run: Run, folder: Path, expected: str) -> SourceReport:
-    with run.lane.step("fetch"):
+    with run.step("fetch", source) as tell:
+        tell(bytes=source.size)
         local = _fetched(source, folder, run)
     delivery = plans.delivery_id(local.sha256, run.config.evidence_id, run.config.redeliver)
     if expected not in {"", delivery}:
@@ -145,22 +166,25 @@ def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceRepor
     segment = plans.current(run.state, delivery)
     config, notes = planned(run.config, segment)
     work = Work(local, delivery, segment, config, folder)
-    with run.lane.step("convert"):
+    with run.step("convert", local.source) as tell:
         ready = staged(work, run)
         check_unchanged(local)
+        tell(**facts(replace(ready.report, parts=_would_be(ready.parts, run))))
     report = replace(ready.report, notes=notes)
     error = report.error or refusal(report.tally, config.max_rejects)
     if error is not None:
         remember_failure(local.source, delivery, error, run)
         return replace(report, outcome="failed", error=error.about(local.source.url))
     if run.dry_run:
-        return replace(report, parts=tuple(_would_be(part, run) for part in ready.parts))
-    with run.lane.step("publish"):
+        return replace(report, parts=_would_be(ready.parts, run))
+    with run.step("publish", local.source) as tell:
         if plans.is_done(run.state, delivery):  # the same content, in a source before this one
             return known(local.source, delivery, run)
         if segment.number == 1:
             report = with_evidence(report, run)
-        return _publish(work, Ready(ready.parts, report), run)
+        report = _publish(work, Ready(ready.parts, report), run)
+        tell(**facts(report))
+        return report
 
 
 def planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]:
@@ -173,10 +197,12 @@ def planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]:
     return config.with_planned(made), (note,)
 
 
-def _would_be(part: Staged, run: Run) -> PartReport:
-    """Return a part as a dry run knows it: without the turn, its key has no name yet."""
-    url = f"{run.dest.url}/{part.partition}"
-    return PartReport(url, part.events, part.text_bytes, part.stored_bytes)
+def _would_be(parts: list[Staged], run: Run) -> tuple[PartReport, ...]:
+    """Return parts as a dry run knows them: without the turn, their keys have no names yet."""
+    return tuple(
+        PartReport(f"{run.dest.url}/{p.partition}", p.events, p.text_bytes, p.stored_bytes)
+        for p in parts
+    )
 
 
 def _publish(work: Work, ready: Ready, run: Run) -> SourceReport:
@@ -192,6 +218,7 @@ def _publish(work: Work, ready: Ready, run: Run) -> SourceReport:
         said=counted(replace(report, outcome="delivered")),
         wait=Patience(run.state, config.turn_timeout, partial(_rescue, run=run)),
         how=How(config.pace, config.assume, config.check, run.floor, config.readers),
+        verifying=partial(run.watch, "verify", source.url),
     )
     if done is None:
         return known(source, work.delivery, run)

@@ -89,6 +89,10 @@ class S3Settings:
         return {name: value for name, value in given.items() if value is not None}
 
 
+def _untold() -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """A client of its own, and how long it tries."""
@@ -97,10 +101,12 @@ class Client:
     attempts: int = 8
     deadline: float = 600.0
     """Seconds in which a request and its retries must be through."""
+    retried: Callable[[], None] = _untold
+    """Is called, from any thread, for each failure that another try answers."""
 
 
-def connect(settings: S3Settings) -> Client:
-    """Return a client of its own for these settings.
+def connect(settings: S3Settings, retried: Callable[[], None] = _untold) -> Client:
+    """Return a client of its own for these settings, and what its retries are told to.
 
     Raises:
         ConfigError: the settings name a profile that does not exist.
@@ -135,7 +141,7 @@ def connect(settings: S3Settings) -> Client:
         message = f"S3 can't be set up: {err}"
         raise ConfigError(message, hint="Check AWS_PROFILE, the region and the endpoint") from err
     refuse_plain(str(fs.s3.meta.endpoint_url), allow=settings.allow_http)
-    return Client(fs, settings.attempts, settings.deadline)
+    return Client(fs, settings.attempts, settings.deadline, retried)
 
 
 def refuse_plain(endpoint: str, *, allow: bool) -> None:
@@ -223,7 +229,10 @@ def _tried(
             problem = translated(err, url)
             last = attempt + 1 == client.attempts or time.monotonic() > ends
             hopeless = isinstance(problem, LaterError) or not isinstance(problem, TryAgainError)
-            if last or hopeless or (sure and isinstance(problem, UnsureError)):
+            if last or hopeless:
+                raise problem from err
+            client.retried()
+            if sure and isinstance(problem, UnsureError):  # the caller looks, and tries again
                 raise problem from err
         pause(attempt)
     raise AssertionError

@@ -7,7 +7,8 @@ import hashlib
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,8 @@ class Source:
     """The local file's name, which need not be text."""
     scanned: bool = False
     """Whether a folder or a glob was searched for it, so that it may still be written."""
+    modified: float = field(default=0.0, compare=False)
+    """When it was last written, in seconds since 1970, where that is told."""
 
     @property
     def local_path(self) -> Path:
@@ -171,7 +174,8 @@ def _on_disk(name: str) -> list[Source]:
 def _local(path: Path, *, scanned: bool = False) -> Source:
     stat = path.stat()
     name = str(path.absolute())
-    return Source(printable(name), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}", name, scanned)
+    version = f"{stat.st_mtime_ns}-{stat.st_ino}"
+    return Source(printable(name), stat.st_size, version, name, scanned, stat.st_mtime)
 
 
 def _on_s3(name: str, client: s3.Client) -> list[Source]:
@@ -204,7 +208,9 @@ def _is_hidden(name: str) -> bool:
 
 
 def _object(bucket: str, listed: dict[str, object]) -> Source:
-    return Source(f"s3://{bucket}/{listed['Key']}", int(str(listed["Size"])), str(listed["ETag"]))
+    url, modified = f"s3://{bucket}/{listed['Key']}", listed.get("LastModified")
+    written = modified.timestamp() if isinstance(modified, datetime) else 0.0
+    return Source(url, int(str(listed["Size"])), str(listed["ETag"]), modified=written)
 
 
 def _is_timeline(relative: str) -> bool:

@@ -228,6 +228,14 @@ def place(given: object) -> str:
     return found.rstrip("/") or "/"
 
 
+def prom_file(given: object) -> str:
+    """Return the path of a file that node_exporter's textfile collector reads."""
+    found = text(given)
+    if "://" in found or not re.search(r"[^/]\.prom$", found):
+        raise ValueError(_expected("a local file that ends in .prom: others are not collected"))
+    return found
+
+
 def endpoint(given: object) -> str:
     """Return the URL of an endpoint, which holds no credentials."""
     found = text(given)
@@ -310,6 +318,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "after_to": place,
     "lock": truth,
     "log_format": choice("auto", "text", "json"),
+    "metrics_file": prom_file,
     "severity": severity,
     **{f"header.{f.name}": text for f in fields(Device)},
     "s3.endpoint": endpoint,

@@ -28,6 +28,7 @@ from cefline.job import Job, afterwards, begin, known, run_of, threads_of
 from cefline.lanes import Lane, side_by_side
 from cefline.line import planned, run_source
 from cefline.memory import remember_failure
+from cefline.observer import Observer, observed
 from cefline.parts import REJECTS, Work, converted, said_of, with_rejects
 from cefline.places import stores
 from cefline.progress import Silent
@@ -172,8 +173,14 @@ def publish(config: Config, items: Iterable[Item]) -> Report:
     Raises:
         CeflineError: the run as a whole can't be carried out.
     """
+    with observed(config) as observer:
+        observer.report = _publish(config, items, observer)
+        return observer.report
+
+
+def _publish(config: Config, items: Iterable[Item], observer: Observer) -> Report:
     began = time.monotonic()
-    job, each = begin(config), list(_by_source(items))
+    job, each = begin(config, observer), list(_by_source(items))
     if any("sha256" in own[0] for own in each):
         prove(job.dest, job.state)
     with ThreadPoolExecutor(threads_of(config)) as pool:

@@ -36,7 +36,7 @@ def main() -> None:
         _end(130)
     except _TerminatedError:
         complain("terminated; the next run goes on")
-        _end(143)
+        _end(_TerminatedError.exit_code)
     except CeflineError as err:
         complain(str(err))
         code = err.exit_code
@@ -61,6 +61,8 @@ for _command in (export, preview, rejects, verify, status, abandon, fields, conf
 
 class _TerminatedError(BaseException):
     """A signal asked for the end."""
+
+    exit_code = 143
 
 
 def _terminated(_signal: int, _frame: object) -> None:

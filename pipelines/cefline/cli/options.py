@@ -64,6 +64,7 @@ SETTINGS = {
     "redeliver": "Deliver once more what was delivered, once for each TOKEN.",
     "after": "What becomes of delivered sources: none, tag, move (to after_to).  [default: none]",
     "log_format": "Log lines: text, json, or auto: text on a terminal.  [default: auto]",
+    "metrics_file": "Metrics of the run, for Prometheus: a file that ends in .prom.",
     "threads": "How many cores to use.  [default: all]",
     "memory": "small: smaller batches, slower, for little machines.  [default: normal]",
 }

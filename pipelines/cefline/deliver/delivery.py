@@ -1,6 +1,7 @@
 """One delivery from its staged parts to its manifest."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,6 +83,7 @@ def deliver(
     said: Mapping[str, Any],
     wait: Callable[[Turn], None],
     how: How,
+    verifying: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Done | None:
     """Plan the parts, take the turn, put them out in order, and say that it is done.
 
@@ -93,6 +95,7 @@ def deliver(
         said: counts and rejects, for the manifest.
         wait: what is called with the open turn of another delivery, again and again.
         how: pace, what readers do, what to assume, and what to check.
+        verifying: brackets the check of what is out.
 
     Returns:
         What is out; None where another run has finished the delivery in the meantime.
@@ -127,9 +130,10 @@ def deliver(
         except FencedError:
             fence(plan, turn, places, how.assume)  # whoever began it may have been killed
             raise
-    removed = check_listing(plan, turn, published, dest) if turn else []
-    if turn and how.check == "full":
-        read_back(plan, turn, len(published), dest)
+    with verifying():
+        removed = check_listing(plan, turn, published, dest) if turn else []
+        if turn and how.check == "full":
+            read_back(plan, turn, len(published), dest)
     entries = [*earlier(delivery.id, segment.number, places), *(p.entry() for p in published)]
     told = {"turn": turn.number, "stamp": turn.stamp} if turn else {}
     plans.make_manifest(state, {**plan, **told, "parts": entries, **said})
