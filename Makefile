@@ -80,7 +80,7 @@ kernels: setup ## measure the kernels alone: reading, escaping, rendering, parsi
 	$(PYTEST) -p benchmark -p no:randomly -q benchmarks/test_kernels.py
 
 # Not gcs and azure: their tests run where CEFLINE_STORES names a store.
-EXTRAS := --extra test --extra lint --extra bench --extra fuzz
+EXTRAS := --extra otel --extra test --extra lint --extra bench --extra fuzz
 
 lock: $(BIN)/python ## resolve requirements.lock anew from pyproject.toml (LOCK=--upgrade: newest versions)
 	$(BIN)/python -m pip install --quiet uv

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("CEFLINE_DATA", "CEFLINE_SOAK", "CEFLINE_STORES")
 
-for _name in [name for name in os.environ if name.startswith(("AWS_", "CEFLINE_", "FSSPEC_"))]:
+for _name in [
+    name for name in os.environ if name.startswith(("AWS_", "CEFLINE_", "FSSPEC_", "OTEL_"))
+]:
     if _name not in OURS:
         del os.environ[_name]
 os.environ |= {

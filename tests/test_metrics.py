@@ -22,7 +22,7 @@ from cefline import textfile, work
 from cefline.config import Config
 from cefline.errors import CeflineError
 from cefline.job import export
-from cefline.metrics import KEPT, METRICS
+from cefline.metrics import KEPT, METRICS, label
 from cefline.s3 import S3Settings
 from cefline.values import PARSERS, MaxRejects
 from tests import promtool
@@ -309,9 +309,9 @@ def test_a_file_that_is_none_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_label_is_masked_and_bounded() -> None:
     """Long ones stay apart."""
-    assert textfile.label("s3://user:secret@b/x") == "s3://***@b/x"
-    assert textfile.label("a\nb") == "a\\nb"
-    long = [textfile.label(f"s3://b/{'x' * 500}{n}") for n in range(2)]
+    assert label("s3://user:secret@b/x") == "s3://***@b/x"
+    assert label("a\nb") == "a\\nb"
+    long = [label(f"s3://b/{'x' * 500}{n}") for n in range(2)]
     assert len(set(long)) == 2
     assert {len(one) for one in long} == {200}
 

@@ -6,10 +6,13 @@ Names are as Prometheus' conventions have them: the unit is their end, `_total` 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from cefline.answers import masked
 from cefline.counts import CUT, REPLACED
+from cefline.shown import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,6 +74,10 @@ METRICS = (
     Metric(_OLDEST, "s", "When the oldest source that is not delivered was last written."),
 )
 """All metrics, in the order they are written."""
+
+
+_LONGEST = 200
+"""Characters of a label's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,15 @@ def counts(sources: Iterable[SourceReport]) -> dict[str, int]:
     }
 
 
+def said(report: Report) -> dict[str, Fact]:
+    """Return what there is to say of a run to those who watch."""
+    code = report.exit_code
+    errors = [s.error for s in report.sources if s.error is not None]
+    error = next((type(err).__name__ for err in errors if err.exit_code == code), "")
+    about: dict[str, Fact] = {"exit_code": code, "error": error, "dry_run": report.dry_run}
+    return {**about, **counts(report.sources)}
+
+
 def facts(source: SourceReport) -> dict[str, Fact]:
     """Return what there is to say of a source to those who watch: no value of an event is in it."""
     said: dict[str, Fact] = {"outcome": source.outcome, "delivery": source.delivery}
@@ -149,3 +165,12 @@ def facts(source: SourceReport) -> dict[str, Fact]:
     if source.error is not None:  # its message may hold a sample
         said |= {"error": type(source.error).__name__, "exit_code": source.error.exit_code}
     return said
+
+
+def label(place: str) -> str:
+    """Return a place as the value of a label: without credentials, bounded, readable."""
+    shown = printable(masked(place))
+    if len(shown) <= _LONGEST:
+        return shown
+    digest = hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()[:16]
+    return f"{shown[: _LONGEST - 17]}~{digest}"

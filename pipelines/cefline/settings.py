@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cefline import values
@@ -40,7 +41,7 @@ def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) ->
     Raises:
         ConfigError: a name is unknown or a value can't be what it says; it lists them all.
     """
-    layers = [*_file_values(file), *_env_values(env)]
+    layers = [*_of_collector(env), *_file_values(file), *_env_values(env)]
     layers += [(name, value, f"--{name.replace('_', '-')}") for name, value in flags.items()]
     layers = [*_preset(layers), *layers]
     given: dict[str, Any] = {}
@@ -127,6 +128,28 @@ def _env_values(env: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
             for table in ("s3", "header"):
                 name = re.sub(rf"^{table}_", f"{table}.", name)
             yield name, env[variable], variable
+
+
+_COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+def _of_collector(env: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    """Switch OpenTelemetry on where the environment names a collector, and it can be had.
+
+    Others on this host may use what is named by gRPC, which cefline does not speak.
+    """
+    off = env.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    http = env.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") == "http/protobuf"
+    named = env.get(_COLLECTOR) and http and not off
+    if named and _is_installed("opentelemetry.exporter.otlp.proto.http"):
+        yield "otel", True, _COLLECTOR
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of what is above it
+        return False
 
 
 def _unknown(name: str) -> str:

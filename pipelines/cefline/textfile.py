@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
@@ -10,9 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cefline.answers import masked
-from cefline.metrics import KEPT, METRICS
-from cefline.shown import printable
+from cefline.metrics import KEPT, METRICS, label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,20 +17,8 @@ if TYPE_CHECKING:
 _LARGEST = 1 << 20
 """Bytes of a file that is taken for one of ours."""
 
-_LONGEST = 200
-"""Characters of a label's value."""
-
 _AHEAD = 86_400.0
 """Seconds that a time of an earlier run may lie ahead: clocks are set back at times."""
-
-
-def label(dest: str) -> str:
-    """Return a destination as the value of a label: without credentials, bounded, readable."""
-    shown = printable(masked(dest))
-    if len(shown) <= _LONGEST:
-        return shown
-    digest = hashlib.sha256(dest.encode(errors="surrogatepass")).hexdigest()[:16]
-    return f"{shown[: _LONGEST - 17]}~{digest}"
 
 
 def before(path: Path, dest: str, now: float) -> dict[str, float]:

@@ -26,6 +26,8 @@ def configure(form: LogFormat, *, quiet: bool) -> None:
     handler.setFormatter(JsonLines(asked=form == "json") if is_json(form) else TextLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("cefline").setLevel(logging.WARNING if quiet or terminal else logging.INFO)
+    # It logs tracebacks, and headers that it can't parse; a run tells what was not sent.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
 
 
 def is_json(form: LogFormat) -> bool:
