@@ -22,7 +22,7 @@ from cefline.deliver.store import LocalStore
 from cefline.errors import UsageError, failed_before
 from cefline.observer import Observer, observed
 from cefline.places import found, stores
-from cefline.progress import Progress, Silent
+from cefline.progress import Progress
 from cefline.report import Report, SourceReport
 from cefline.steps import unwatched
 
@@ -58,7 +58,7 @@ def export(config: Config, *, progress: Progress | None = None, dry_run: bool = 
         CeflineError: the run as a whole can't be carried out.
     """
     with observed(config, dry_run=dry_run) as observer:
-        return _export(config, progress or Silent(), observer, dry_run=dry_run)
+        return _export(config, progress or Progress(), observer, dry_run=dry_run)
 
 
 def _export(config: Config, progress: Progress, observer: Observer, *, dry_run: bool) -> Report:
@@ -180,6 +180,7 @@ def _exported(
 
     if not dry_run:
         prove(job.dest, job.state)
+    progress.begin((source.url, source.size) for source in sources)
     with ThreadPoolExecutor(threads_of(job.config)) as pool:
         run = run_of(job, pool, progress=progress, dry_run=dry_run)
 

@@ -7,7 +7,6 @@ fetch -> read -> conform -> render -> pack -> stage -> plan -> turn -> publish -
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,7 +25,7 @@ from cefline.memory import known, remember_delivery, remember_failure, with_evid
 from cefline.metrics import facts
 from cefline.parts import Ready, Work, staged
 from cefline.places import found
-from cefline.progress import Silent
+from cefline.progress import Progress
 from cefline.report import PartReport, SourceReport, counted
 from cefline.sources import Local, Source, check_unchanged, fetch
 from cefline.steps import unwatched
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from cefline.deliver.store import Store
     from cefline.deliver.turns import Turn
     from cefline.lanes import Step
-    from cefline.progress import Progress
     from cefline.steps import Tell, Watch
 
 log = logging.getLogger("cefline")
@@ -81,6 +79,7 @@ class Run:
     def step(self, name: Step, source: Source) -> Iterator[Tell]:
         """Take a step of a source, once its lane lets it."""
         with self.lane.step(name), self.watch(name, source.url) as tell:
+            self.progress.step(source.url, name)
             yield tell
 
 
@@ -95,11 +94,11 @@ def run_source(source: Source, run: Run, expected: str = "") -> SourceReport:
     with run.watch("source", source.url) as tell:
         report = _reported(source, run, expected)
         tell(**facts(report))
+    run.progress.leave(source.url)
     return report
 
 
 def _reported(source: Source, run: Run, expected: str) -> SourceReport:
-    began = time.monotonic()
     report = SourceReport(source.url, "converted")
     try:
         with staging.folder(run.staging, source.key(run.config.variant())) as folder:
@@ -108,15 +107,6 @@ def _reported(source: Source, run: Run, expected: str) -> SourceReport:
         report = replace(report, outcome="failed", error=err.about(source.url))
     except OSError as err:
         report = replace(report, outcome="failed", error=of_system(err, source.url))
-    log.info(
-        "%s: %s, %d events in %d parts, %d rejected, %.1f s",
-        source.url,
-        report.said,
-        report.tally.delivered,
-        len(report.parts),
-        report.tally.rejected,
-        time.monotonic() - began,
-    )
     return report
 
 
@@ -239,7 +229,7 @@ def _rescue(turn: Turn, run: Run) -> None:
     sources, _ = found((turn.source,), config.allowed_sources, run.connect)
     if sources:
         run = replace(run, lane=Lane(), identity="", gather=None)
-        own = replace(run, config=config, progress=Silent())
+        own = replace(run, config=config, progress=Progress())
         report = run_source(sources[0], own, turn.delivery)
         log.warning("%s: %s", turn, report.said if report.error is None else report.error)
     if turns.is_open(run.state, turn):

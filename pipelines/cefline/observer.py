@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cefline import metrics
 from cefline.errors import ConfigError, of_system
 from cefline.metrics import Ended
+from cefline.steplog import logged
 from cefline.steps import unwatched
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def observed(config: Config, *, dry_run: bool = False) -> Iterator[Observer]:
     observer = Observer(retried=partial(retries.append, None))
     send: Send = _unsent
     try:
-        observer.watch, send = _telemetry(config)
+        watch, send = _telemetry(config)
+        observer.watch = logged(watch)
         with observer.watch("run") as tell:
             yield observer
             if observer.report is not None:

@@ -129,20 +129,17 @@ def converted(work: Work, run: Run, splits: Sequence[Split]) -> Ready:
     batches = chain.from_iterable(_of_split(chunks, own, run, split) for split, chunks in each)
     spill = partial(rejects.spill, path=work.folder / REJECTS, source=source.url)
     whole = len(splits) == splits[0].of
-    slices = tallied(_shown(batches, run), tally, spill, work.most_text, judged=whole)
+    slices = tallied(_shown(batches, source.url, run), tally, spill, work.most_text, judged=whole)
     rest = unpublished(slices, work.segment.skip, tally.skipped)
     pieces = pack(rest, config.part_size, config.max_partitions)
     fetched = source.size if path.parent == work.folder else 0
     most = None if config.staging_max is None else config.staging_max - fetched
     error, parts = None, []
-    run.progress.begin(source.url, source.size)
     try:
         level = config.compression_level
         parts = stage(pieces, work.folder, config.compression, run.pool, level=level, most=most)
     except TooManyRejectsError as err:
         error = err
-    finally:
-        run.progress.end()
     if whole and error is None:
         check_skipped(work.segment.skip, tally.skipped)
     report = _report(work, (opened.format, opened.dialect.name), opened.unknown, tally)
@@ -157,10 +154,10 @@ def _of_split(
         yield replace(batch, done=(split.number - 1 + batch.done) / split.of)
 
 
-def _shown(batches: Iterator[Converted], run: Run) -> Iterator[Converted]:
+def _shown(batches: Iterator[Converted], url: str, run: Run) -> Iterator[Converted]:
     for batch in batches:
         run.lane.check()
-        run.progress.advance(batch.read, batch.text_bytes, batch.done)
+        run.progress.advance(url, batch.read, batch.text_bytes, batch.done)
         yield batch
 
 

@@ -1,112 +1,88 @@
-"""Progress: a bar on a terminal, a log line now and then elsewhere."""
+"""Where a run stands: what is told by its threads, and read by whoever shows it."""
 
 from __future__ import annotations
 
-import logging
+import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-log = logging.getLogger("cefline")
-
-_EVERY = 30.0
-"""Seconds between two log lines."""
+    from collections.abc import Iterable
 
 
-class Progress(Protocol):
-    """What a run tells while it goes on."""
+@dataclass(slots=True)
+class Standing:
+    """Where a source stands, or all of a run together."""
 
-    def begin(self, url: str, size: int) -> None:
-        """Tell that a source is begun; `size` is in bytes."""
+    size: int
+    """Stored bytes."""
+    step: str = ""
+    events: int = 0
+    text_bytes: int = 0
+    done: float = 0.0
+    """The part that is converted, 0 to 1."""
+    began: float = field(default_factory=time.monotonic)
 
-    def advance(self, events: int, text_bytes: int, done: float) -> None:
-        """Tell of more events and bytes of text, and which part of the source is behind."""
+    def rate(self) -> float:
+        """Return the events in a second."""
+        return self.events / max(time.monotonic() - self.began, 0.001)
 
-    def end(self) -> None:
-        """Tell that the source is through."""
-
-
-class Silent:
-    """Tells nothing."""
-
-    def begin(self, url: str, size: int) -> None:
-        """Tell nothing."""
-
-    def advance(self, events: int, text_bytes: int, done: float) -> None:
-        """Tell nothing."""
-
-    def end(self) -> None:
-        """Tell nothing."""
+    def left(self) -> float:
+        """Return the seconds that are left, as far as can be told."""
+        return (time.monotonic() - self.began) * (1 - self.done) / max(self.done, 0.001)
 
 
-class Logged:
-    """Tells in log lines, at most one in 30 seconds."""
-
-    def begin(self, url: str, size: int) -> None:
-        """Take note of the source."""
-        self._url, self._size = url, size
-        self._events, self._bytes = 0, 0
-        self._began = self._told = time.monotonic()
-
-    def advance(self, events: int, text_bytes: int, done: float) -> None:
-        """Log where the source stands, if that was not done lately."""
-        self._events += events
-        self._bytes += text_bytes
-        now = time.monotonic()
-        if now - self._told >= _EVERY:
-            self._told = now
-            left = (now - self._began) * (1 - done) / max(done, 0.001)
-            log.info(
-                "%s: %d %%, %d events, %d bytes of text, %.0f s left",
-                self._url,
-                done * 100,
-                self._events,
-                self._bytes,
-                left,
-            )
-
-    def end(self) -> None:
-        """Say nothing: the run does."""
-
-
-class Bar:
-    """Draws a bar on a terminal: events, bytes, rate and time left."""
+class Progress:
+    """Where the sources of a run stand."""
 
     def __init__(self) -> None:
-        """Prepare the bar; it is drawn while a source is under way."""
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        """Know of no source."""
+        self._lock = threading.Lock()
+        self._waiting: dict[str, int] = {}
+        self._under_way: dict[str, Standing] = {}
+        self._through, self._bytes = 0, 0
+        self._total = Standing(0)
 
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[told]}", markup=False),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task: TaskID | None = None
+    def begin(self, sources: Iterable[tuple[str, int]]) -> None:
+        """Take the sources that are to be delivered, by URL and bytes."""
+        with self._lock:
+            self._waiting = dict(sources)
+            self._total = Standing(sum(self._waiting.values()))
 
-    def begin(self, url: str, size: int) -> None:
-        """Begin a bar for a source."""
-        name = "".join(c if c.isprintable() else "?" for c in url.rsplit("/", 1)[-1])[-40:]
-        self._events, self._bytes, self._began = 0, 0, time.monotonic()
-        self._task = self._progress.add_task(name, total=1.0, told=f"{size:,} bytes")
-        self._progress.start()
+    def step(self, url: str, name: str) -> None:
+        """Take note that a source takes a step."""
+        with self._lock:
+            self._of(url).step = name
 
-    def advance(self, events: int, text_bytes: int, done: float) -> None:
-        """Move the bar."""
-        self._events += events
-        self._bytes += text_bytes
-        rate = self._events / max(time.monotonic() - self._began, 0.001)
-        told = f"{self._events:,} events  {self._bytes / 1e6:,.0f} MB  {rate:,.0f}/s"
-        if self._task is not None:
-            self._progress.update(self._task, completed=done, told=told)
+    def advance(self, url: str, events: int, text_bytes: int, done: float) -> None:
+        """Take note of more events and bytes of text, and how much of a source is converted."""
+        with self._lock:
+            one = self._of(url)
+            one.done = done
+            for standing in (one, self._total):
+                standing.events += events
+                standing.text_bytes += text_bytes
 
-    def end(self) -> None:
-        """Take the bar away."""
-        self._progress.stop()
-        if self._task is not None:
-            self._progress.remove_task(self._task)
+    def leave(self, url: str) -> None:
+        """Take note that a source is through, well or not."""
+        with self._lock:
+            self._bytes += self._of(url).size
+            del self._under_way[url]
+            self._through += 1
+
+    def sources(self) -> list[tuple[str, Standing]]:
+        """Return where the sources under way stand."""
+        with self._lock:
+            return [(url, replace(one)) for url, one in self._under_way.items()]
+
+    def total(self) -> tuple[Standing, int, int]:
+        """Return where all of them stand, how many are through, and how many there are."""
+        with self._lock:
+            done = self._bytes + sum(one.size * one.done for one in self._under_way.values())
+            whole = self._through + len(self._under_way) + len(self._waiting)
+            share = done / self._total.size if self._total.size else 0.0
+            return replace(self._total, done=min(share, 1.0)), self._through, whole
+
+    def _of(self, url: str) -> Standing:
+        return self._under_way.setdefault(url, Standing(self._waiting.pop(url, 0)))

@@ -31,7 +31,7 @@ from cefline.memory import remember_failure
 from cefline.observer import Observer, observed
 from cefline.parts import REJECTS, Work, converted, said_of, with_rejects
 from cefline.places import stores
-from cefline.progress import Silent
+from cefline.progress import Progress
 from cefline.read import WHOLE, Split, cut
 from cefline.read.splits import counted, ends_between
 from cefline.report import Report, SourceReport
@@ -184,7 +184,7 @@ def _publish(config: Config, items: Iterable[Item], observer: Observer) -> Repor
     if any("sha256" in own[0] for own in each):
         prove(job.dest, job.state)
     with ThreadPoolExecutor(threads_of(config)) as pool:
-        run = run_of(job, pool, progress=Silent())
+        run = run_of(job, pool, progress=Progress())
         reports = side_by_side(each, partial(_published, run=run))
     sources = {own[0]["url"]: Source(**own[0]["source"]) for own in each if "source" in own[0]}
     missing = [report for report in reports if report.url not in sources]
@@ -259,7 +259,7 @@ def _convert(config: Config, local: Local, split: Split, folder: Path) -> Ceflin
     if _is_remote(local.source):
         fetch_split(local.source, local.path, connect(), split)
     with ThreadPoolExecutor(threads_of(config)) as pool:
-        run = run_of(job, pool, progress=Silent())
+        run = run_of(job, pool, progress=Progress())
         parts, report = converted(work, run, [split])
         check_unchanged(local)
         if report.error is not None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cefline.cli import allocators
+from cefline.cli import allocators, logs
 from cefline.cli.options import EXIT_CODES, SETTINGS, settings, with_dest, with_settings
-from cefline.cli.output import complain, progress, say
+from cefline.cli.output import complain, say
 from cefline.errors import CeflineError
 
 if TYPE_CHECKING:
@@ -52,16 +52,19 @@ def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  
             _disabled(found, as_json=as_json)
             return 0
         config = _placed(found, places)
-        shown = progress(config.log_format, quiet=quiet)
+        logs.configure(config.log_format, quiet=quiet)
         if config.memory == "normal":
             allocators.huge_pages()
 
         from cefline.cli.lock import held
+        from cefline.cli.standing import shown
         from cefline.job import export as run
+        from cefline.progress import Progress
 
         alone = held(config) if config.lock and not dry_run else nullcontext()
-        with alone:
-            report = run(config, progress=shown, dry_run=dry_run)
+        progress = Progress()
+        with alone, shown(progress, config.log_format, quiet=quiet):
+            report = run(config, progress=progress, dry_run=dry_run)
     except CeflineError as err:
         if as_json:
             say(json.dumps({"error": str(err), "exit_code": err.exit_code}, ensure_ascii=False))

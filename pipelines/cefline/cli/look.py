@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cefline.cli import logs
 from cefline.cli.options import SELECTION, SETTINGS, TEXT, at_dest, settings, with_settings
-from cefline.cli.output import progress, say, write
+from cefline.cli.output import say, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def preview(source: str, count: int, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
     """Print the lines of the first events of SOURCE; write nothing."""
     found = settings(file, options)
-    progress(quiet=True)
+    logs.configure("text", quiet=True)
 
     from cefline.look import preview as lines
 
@@ -81,7 +82,7 @@ def fields(
         click.echo(table(profile(config)), nl=False)
         return
 
-    progress(quiet=True)
+    logs.configure("text", quiet=True)
 
     from cefline.look import signatures as found
     from cefline.shown import printable

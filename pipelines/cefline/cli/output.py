@@ -5,27 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from cefline.cli import logs
 
-if TYPE_CHECKING:
-    from cefline.config import LogFormat
-    from cefline.progress import Progress
-
 log = logging.getLogger("cefline")
-
-
-def progress(form: LogFormat = "auto", *, quiet: bool) -> Progress:
-    """Set up the log on standard error; return what tells the progress of a run."""
-    from cefline.progress import Bar, Logged, Silent
-
-    logs.configure(form, quiet=quiet)
-    if quiet:
-        return Silent()
-    return Bar() if sys.stderr.isatty() and not logs.is_json(form) else Logged()
 
 
 def say(text: str) -> bool:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cefline.cli import logs
 from cefline.cli.options import at_dest, with_settings
-from cefline.cli.output import progress, say
+from cefline.cli.output import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ def verify(dest: str | None, file: Path | None, **options: Any) -> int:  # noqa:
         message = "--source needs --delivery: which delivery is it the source of?"
         raise click.UsageError(message)
     config = at_dest(dest, file, options)
-    progress(quiet=True)
+    logs.configure("text", quiet=True)
     if expected:
         return _expect(config, asked["delivery"], as_json=as_json)
 

@@ -1,5 +1,6 @@
 """One delivery from its staged parts to its manifest."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from cefline.deliver.staging import Staged
 from cefline.deliver.store import Store
 from cefline.deliver.turns import Turn
 from cefline.errors import DeliveryError
+
+log = logging.getLogger("cefline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,8 @@ def _own_turn(
             # Only now: what was done or closed under an earlier turn was said before this one
             # could be taken. Asked before, another run may do it in between.
             if not plans.is_abandoned(state, delivery):
+                said = {"event": "turn", "delivery": delivery, "turn": turn.number}
+                log.info("turn %d is taken by %s", turn.number, delivery, extra={"said": said})
                 return turn
             abandon(delivery, places, how.assume)  # whoever began it may have been killed
             return None
