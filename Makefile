@@ -79,7 +79,8 @@ bench: setup kernels ## measure the kernels, and whole runs beside DuckDB, Tenzi
 kernels: setup ## measure the kernels alone: reading, escaping, rendering, parsing, compressing
 	$(PYTEST) -p benchmark -p no:randomly -q benchmarks/test_kernels.py
 
-# Not gcs and azure: their tests run where CEFLINE_STORES names a store.
+# Not gcs and azure: their tests run where CEFLINE_STORES names a store. Not spark: its tests
+# install each Spark that they run on.
 EXTRAS := --extra otel --extra test --extra lint --extra bench --extra fuzz
 
 lock: $(BIN)/python ## resolve requirements.lock anew from pyproject.toml (LOCK=--upgrade: newest versions)

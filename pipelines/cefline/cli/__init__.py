@@ -10,8 +10,7 @@ from typing import NoReturn
 
 import click
 
-from cefline import __version__
-from cefline.cli import allocators
+from cefline import __version__, allocators
 from cefline.cli.deliver import export
 from cefline.cli.look import config_command, fields, preview, rejects
 from cefline.cli.options import EXIT_CODES

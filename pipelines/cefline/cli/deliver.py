@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cefline.cli import allocators, logs
+from cefline import allocators
+from cefline.cli import logs
 from cefline.cli.options import EXIT_CODES, SETTINGS, settings, with_dest, with_settings
 from cefline.cli.output import complain, say
 from cefline.errors import CeflineError
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cefline.config import Config
+    from cefline.progress import Progress
     from cefline.report import Report
     from cefline.settings import Settings
 
+_ON = "Convert on this machine, or on the executors of Spark.  [default: local]"
 _ASSUME = "What became of a part that may have been put out and removed by a reader."
 
 
@@ -35,10 +38,11 @@ _ASSUME = "What became of a part that may have been put out and removed by a rea
 @click.option("--assume-delivered", "assume", flag_value="delivered", help=_ASSUME)
 @click.option("--assume-lost", "assume", flag_value="lost", help=_ASSUME)
 @click.option("--dry-run", is_flag=True, help="Read and convert everything, write nothing.")
+@click.option("--on", type=click.Choice(["local", "spark"]), default="local", help=_ON)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one line of JSON.")
 @click.option("--no-lock", "lock", flag_value="false", help="Also beside a run on this host.")
 @click.option("--quiet", is_flag=True, help="No progress, no log but errors, no summary.")
-def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  # noqa: ANN401 - click's own
+def export(places: tuple[str, ...], file: Path | None, on: str, **options: Any) -> int:  # noqa: ANN401 - click's own
     """Deliver timelines to a folder or an S3 prefix as CEF text.
 
     SOURCE is a file, a folder or a glob, local or s3://: Parquet, or NDJSON, a JSON array or CSV,
@@ -46,6 +50,9 @@ def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  
     destination, DEST is left out and every argument is a SOURCE.
     """
     dry_run, as_json, quiet = (bool(options.pop(n)) for n in ("dry_run", "as_json", "quiet"))
+    if dry_run and on == "spark":
+        message = "--dry-run stages nothing, as Spark's workers must: leave out --on spark"
+        raise click.UsageError(message)
     try:
         found = settings(file, options)
         if not found.config.enabled:
@@ -58,19 +65,31 @@ def export(places: tuple[str, ...], file: Path | None, **options: Any) -> int:  
 
         from cefline.cli.lock import held
         from cefline.cli.standing import shown
-        from cefline.job import export as run
         from cefline.progress import Progress
 
         alone = held(config) if config.lock and not dry_run else nullcontext()
-        progress = Progress()
-        with alone, shown(progress, config.log_format, quiet=quiet):
-            report = run(config, progress=progress, dry_run=dry_run)
+        told = Progress()
+        with alone, shown(told, config.log_format, quiet=quiet):
+            report = _on_spark(config) if on == "spark" else _here(config, told, dry_run=dry_run)
     except CeflineError as err:
         if as_json:
             say(json.dumps({"error": str(err), "exit_code": err.exit_code}, ensure_ascii=False))
         raise
     _print_report(report, as_json=as_json, quiet=quiet)
     return report.exit_code
+
+
+def _here(config: Config, told: Progress, *, dry_run: bool) -> Report:
+    from cefline.job import export as run
+
+    return run(config, progress=told, dry_run=dry_run)
+
+
+def _on_spark(config: Config) -> Report:
+    from cefline.spark import run, session
+
+    with session() as spark:
+        return run(config, spark)
 
 
 def _placed(found: Settings, places: tuple[str, ...]) -> Config:
