@@ -86,7 +86,8 @@ def _here(config: Config, told: Progress, *, dry_run: bool) -> Report:
 
 
 def _on_spark(config: Config) -> Report:
-    from cefline.spark import run, session
+    from cefline.spark import run
+    from cefline.spark.session import session
 
     with session() as spark:
         return run(config, spark)
