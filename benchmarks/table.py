@@ -114,7 +114,7 @@ def table(results: Iterable[Result]) -> str:
     """Return the results of one source as a table; ratios are to cefline's own compression."""
     found = list(results)
     walls = {r.compression: r.wall_seconds for r in found if r.way == f"cefline {r.compression}"}
-    return _markdown([HEAD, *(_row(r, walls) for r in found)])
+    return markdown([HEAD, *(_row(r, walls) for r in found)])
 
 
 def scaling(pairs: dict[str, tuple[float, float]], cores: int) -> str:
@@ -124,10 +124,11 @@ def scaling(pairs: dict[str, tuple[float, float]], cores: int) -> str:
         (name, f"{one:.2f}", f"{more:.2f}", f"{one / more:.2f}", f"{one / more / cores:.0%}")
         for name, (one, more) in pairs.items()
     ]
-    return _markdown([head, *rows])
+    return markdown([head, *rows])
 
 
-def _markdown(rows: Sequence[tuple[str, ...]]) -> str:
+def markdown(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a Markdown table of a head and rows."""
     lines = [rows[0], ("---",) + ("---:",) * (len(rows[0]) - 1), *rows[1:]]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

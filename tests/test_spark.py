@@ -38,9 +38,9 @@ versions = pytest.mark.parametrize("version", spark.VERSIONS)
 
 
 def run(
-    version: str, folder: Path, arguments: list[str], conf: dict[str, str], env: dict[str, str]
+    version: str, folder: Path, command: list[str], conf: dict[str, str], env: dict[str, str]
 ) -> subprocess.Popen[str]:
-    """Start Python with a version of Spark, whose own settings are in a file, as on a cluster."""
+    """Start a command with a version of Spark, whose own settings are in a file."""
     (folder / "conf").mkdir()
     (folder / "log").mkdir()
     conf = {
@@ -58,7 +58,7 @@ def run(
     lines = "".join(f"{name} {value}\n" for name, value in conf.items())
     (folder / "conf" / "spark-defaults.conf").write_text(lines, encoding="utf-8")
     return subprocess.Popen(
-        [sys.executable, *arguments],
+        command,
         env={**os.environ, **spark.environment(version), **env, "SPARK_CONF_DIR": f"{folder}/conf"},
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -133,7 +133,17 @@ def test_two_workers_deliver_what_one_machine_does(
         (alone,) = export(Config(sources=(source,), dest=f"{s3.url}/one", **settings)).sources
     assert alone.error is None
     options = [f"--split-size={settings['split_size']}", f"--part-size={settings['part_size']}"]
-    arguments = ["-m", "cefline", "export", "--on", "spark", "--json", *options, source]
+    arguments = [
+        sys.executable,
+        "-m",
+        "cefline",
+        "export",
+        "--on",
+        "spark",
+        "--json",
+        *options,
+        source,
+    ]
     conf = {
         "spark.master": "local-cluster[2,1,1024]",
         "spark.speculation": "true",
@@ -204,7 +214,7 @@ def test_a_session_delivers_each_item_in_a_task_of_its_own(
     good = site.write("a.jsonl", (sample.DATA / "sample.jsonl").read_bytes())
     bad = site.write("b.jsonl", b'{"msg": 1}\n{')
     sources = (good, bad, f"{site.root}/missing")
-    arguments = ["-c", _DRIVER, *sources, site.dest]
+    arguments = [sys.executable, "-c", _DRIVER, *sources, site.dest]
     code, out, err = ended(run(version, tmp_path, arguments, {}, {}))
     assert code == 0, err
     items, report = map(json.loads, out.splitlines()[-2:])
@@ -218,6 +228,30 @@ def test_a_session_delivers_each_item_in_a_task_of_its_own(
     ]
 
 
+@pytest.mark.slow
+def test_the_job_file_delivers_with_spark_submit(site: Site, tmp_path: Path) -> None:
+    source = site.write("a.jsonl", (sample.DATA / "sample.jsonl").read_bytes())
+    submit = f"{spark.environment('3.5')['PYTHONPATH']}/pyspark/bin/spark-submit"
+    job = str(spark.ROOT / "docs" / "spark" / "cefline_job.py")
+    arguments = [
+        "--sources",
+        source,
+        "--dest",
+        site.dest,
+        "--set",
+        "split_size=20KiB",
+        "--JOB_ID=1",
+    ]
+    code, out, err = ended(run("3.5", tmp_path, [submit, job, *arguments], {}, {}))
+    assert code == 0, err
+    assert json.loads(out.splitlines()[-1])["events_delivered"] == sample.EVENTS
+    assert "ignored: --JOB_ID=1" in out  # spark-submit joins the two
+    wrong = ["--sources", source, "--dest", site.dest, "--set", "split_sise=20KiB"]
+    again = run("3.5", folder(tmp_path, "b"), [submit, job, *wrong], {}, {})
+    code, out, err = ended(again)
+    assert (code, "did you mean split_size?" in out) == (78, True)
+
+
 def by_source(report: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
     names = ("outcome", "error", "events_delivered", "rejects", "counts")
     return {one["url"]: tuple(one[name] for name in names) for one in report["sources"]}
@@ -227,7 +261,17 @@ def by_source(report: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
 def test_what_workers_lack_is_said_as_any_error(s3: S3, tmp_path: Path) -> None:
     """Credentials, or cefline itself: no trace of Java or Python, and nothing is delivered."""
     source = s3.put("in/a.jsonl", events("a"))
-    arguments = ["-m", "cefline", "export", "--on", "spark", "--quiet", source, f"{s3.url}/out"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "cefline",
+        "export",
+        "--on",
+        "spark",
+        "--quiet",
+        source,
+        f"{s3.url}/out",
+    ]
     conf = {
         "spark.executorEnv.AWS_SECRET_ACCESS_KEY": "wrong",
         "spark.master": "local-cluster[1,1,1024]",

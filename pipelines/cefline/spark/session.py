@@ -52,8 +52,8 @@ def _started() -> SparkSession:
 
 _PROBLEMS: tuple[tuple[str, str, type[CeflineError], str], ...] = (
     (
-        r"No module named '(?:cefline\w*|polars|pyarrow|s3fs|blake3|isal|lark)",
-        "a worker fails with {}'",
+        r"No module named '(?:cefline|polars|pyarrow|s3fs|blake3|isal|lark)[\w.]*'",
+        "on a worker there is {}",
         ConfigError,
         SHIP,
     ),
@@ -67,7 +67,7 @@ _PROBLEMS: tuple[tuple[str, str, type[CeflineError], str], ...] = (
         "JAVA_GATEWAY_EXITED|JAVA_HOME",
         "its Java process ends at once",
         ConfigError,
-        "Spark 3.5 needs Java 8, 11 or 17, Spark 4 needs 17 or 21; JAVA_HOME says where it is",
+        "Spark 3.5 needs Java 8, 11 or 17, Spark 4 Java 17 or later; JAVA_HOME says where it is",
     ),
     ("Could not parse Master URL[^\n]*", "{}", ConfigError, "Check spark.master"),
     (
