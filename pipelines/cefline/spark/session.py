@@ -20,7 +20,10 @@ SHIP = "Every worker needs cefline in the driver's version: docs/spark.md says h
 
 @contextmanager
 def session() -> Iterator[Callable[[], SparkSession]]:
-    """Give what makes a session, or gets the one there is, with Spark's own settings; end it.
+    """Give what makes a session, or gets the one there is, with Spark's own settings.
+
+    It is ended where all goes well. Otherwise, and above all after a signal, Spark is left alone:
+    it ends when this process does, and to end it in the middle of its work takes long.
 
     Raises:
         ConfigError: there is no pyspark, or it does not start.
@@ -31,10 +34,9 @@ def session() -> Iterator[Callable[[], SparkSession]]:
         made.append(_started())
         return made[-1]
 
-    try:
-        yield started
-    finally:
-        for spark in made:
+    yield started
+    for spark in made:
+        with suppress(Exception):  # whatever it says: what was delivered is delivered
             spark.stop()
 
 
