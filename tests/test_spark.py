@@ -229,6 +229,35 @@ def test_a_session_delivers_each_item_in_a_task_of_its_own(
 
 
 @pytest.mark.slow
+def test_a_run_ends_at_once_when_it_is_terminated(site: Site, tmp_path: Path) -> None:
+    """The next one goes on with what is staged."""
+    source = str(timeline(tmp_path / "a.parquet", 200))
+    options = ["--split-size=2MiB", f"--part-size={4 * MIB}", "--json"]
+    command = [sys.executable, "-m", "cefline", "export", "--on", "spark", *options, source]
+    process = run("3.5", folder(tmp_path, "a"), [*command, site.dest], {}, {})
+    until = time.monotonic() + 240
+    while not staged(site) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    process.terminate()
+    began = time.monotonic()
+    code, out, err = ended(process)
+    assert (code, out) == (143, ""), err
+    assert time.monotonic() - began < 10
+    before = staged(site)
+    assert before
+    code, out, err = ended(run("3.5", folder(tmp_path, "b"), [*command, site.dest], {}, {}))
+    assert code == 0, err
+    assert json.loads(out)["events_delivered"] == 200 * sample.EVENTS
+    assert set(before) <= set(staged(site))
+
+
+def staged(site: Site) -> list[str]:
+    """Return the splits that are staged."""
+    keys = site.objects("_cefline/out/staged")
+    return [key for key in keys if key.endswith(".json")]
+
+
+@pytest.mark.slow
 def test_the_job_file_delivers_with_spark_submit(site: Site, tmp_path: Path) -> None:
     source = site.write("a.jsonl", (sample.DATA / "sample.jsonl").read_bytes())
     submit = f"{spark.environment('3.5')['PYTHONPATH']}/pyspark/bin/spark-submit"

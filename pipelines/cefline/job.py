@@ -72,11 +72,11 @@ def _export(config: Config, progress: Progress, observer: Observer, *, dry_run: 
     if not dry_run:
         listed = afterwards({url: source for url, (source, _) in told.items()}, listed, job)
     observer.report = Report((*missing, *listed), time.monotonic() - began, dry_run)
-    observer.oldest = _oldest([source for source, _ in told.values()], listed)
+    observer.oldest = oldest([source for source, _ in told.values()], listed)
     return observer.report
 
 
-def _oldest(sources: list[Source], reports: list[SourceReport]) -> float | None:
+def oldest(sources: list[Source], reports: list[SourceReport]) -> float | None:
     """Return when the oldest source that is not delivered was last written, if there is one."""
     waiting = {report.url for report in reports if report.outcome in {"left", "failed"}}
     return min((s.modified for s in sources if s.url in waiting and s.modified), default=None)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cefline.report import Report
     from cefline.settings import Settings
 
+_HEARS = 0.2
+"""Seconds after which a signal is heard while Spark is at work."""
+
 _ON = "Convert on this machine, or on the executors of Spark.  [default: local]"
 _ASSUME = "What became of a part that may have been put out and removed by a reader."
 
@@ -86,11 +89,20 @@ def _here(config: Config, told: Progress, *, dry_run: bool) -> Report:
 
 
 def _on_spark(config: Config) -> Report:
+    """Deliver in a thread: one that waits for Spark without an end hears of no signal."""
+    from concurrent.futures import ThreadPoolExecutor, wait
+
     from cefline.spark import run
     from cefline.spark.session import session
 
-    with session() as spark:
-        return run(config, spark)
+    def delivered() -> Report:
+        with session() as spark:
+            return run(config, spark)
+
+    future = ThreadPoolExecutor(1).submit(delivered)
+    while not future.done():
+        wait([future], timeout=_HEARS)
+    return future.result()
 
 
 def _placed(found: Settings, places: tuple[str, ...]) -> Config:

@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cefline import __version__
-from cefline.job import afterwards, begin, known
+from cefline.job import afterwards, begin, known, oldest
+from cefline.observer import observed
 from cefline.report import Report, SourceReport
 from cefline.settings import load
 from cefline.spark.spread import spread, task
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from cefline.config import Config
     from cefline.errors import CeflineError
+    from cefline.observer import Observer
     from cefline.work import Item
 
 log = logging.getLogger("cefline")
@@ -64,10 +66,15 @@ def run(config: Config, session: Callable[[], SparkSession]) -> Report:
     Raises:
         CeflineError: the run as a whole can't be carried out.
     """
-    began = time.monotonic()
     if not config.enabled:
         return Report((), 0.0)
-    job = begin(config)
+    with observed(config) as observer:
+        return _delivered(config, session, observer)
+
+
+def _delivered(config: Config, session: Callable[[], SparkSession], observer: Observer) -> Report:
+    began = time.monotonic()
+    job = begin(config, observer)
     told, missing = known(job)
     old = {url: (source, report) for url, (source, report) in told.items() if report is not None}
     reports = afterwards(
@@ -75,7 +82,9 @@ def run(config: Config, session: Callable[[], SparkSession]) -> Report:
     )
     if len(old) < len(told):
         reports += _new(config, session(), {*old, *(report.url for report in missing)})
-    return Report((*missing, *reports), time.monotonic() - began)
+    observer.report = Report((*missing, *reports), time.monotonic() - began)
+    observer.oldest = oldest([source for source, _ in told.values()], reports)
+    return observer.report
 
 
 def _new(config: Config, spark: SparkSession, apart: set[str]) -> list[SourceReport]:
