@@ -62,6 +62,16 @@ def test_flags_win_over_variables_and_these_over_the_file(toml: Callable[..., Se
     assert origins["profile"] == "default"
 
 
+def test_what_a_file_would_hold_can_be_given() -> None:
+    given = {"part_size": "1MiB", "sources": ["a", "b"], "s3": {"region": "eu-central-1"}}
+    config, origins = load({}, {}, {**given, "severity": {"1": 10}})
+    assert (config.part_size, config.sources) == (1 << 20, ("a", "b"))
+    assert (config.s3.region, config.severity) == ("eu-central-1", ((1, 10),))
+    assert origins["s3.region"] == "config"
+    with pytest.raises(ConfigError, match="config: there is no setting s3.regoin"):
+        load({}, {}, {"s3": {"regoin": "x"}})
+
+
 def test_a_wrong_value_is_told_though_another_place_wins(toml: Callable[..., Settings]) -> None:
     """A file that is broken is found before the day on which its setting counts."""
     assert "part_size = 'big'" in problem(toml, 'part_size = "big"', {}, {"part_size": "1MiB"})

@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from cefline.config import Config
 from cefline.deliver.publish import is_fence
+from cefline.errors import UsageError
 from cefline.job import export
 from cefline.pack import compressed, text_of
 from cefline.verify.run import verify
@@ -911,6 +912,10 @@ def test_one_delivery_is_asked_for(site: Site, command: Callable[..., Result]) -
     site.remove(site.parts(other)[0])
     site.put("extra", b"")
     assert [found.delivery for found in site.verify(delivery=one)] == [one]
+    asked = Config(dest=site.dest)
+    assert [found.delivery for found in verify(asked, [other, one])] == [other, one]
+    with pytest.raises(UsageError, match="knows no delivery zz"):
+        list(verify(asked, [one, "zz"]))
     assert command("verify", site.dest, "--delivery", one).code == 0
     assert command("verify", site.dest, "--delivery", other).code == 1
 

@@ -140,6 +140,17 @@ def test_a_source_that_fails_stops_no_other(site: Site) -> None:
     assert "failed before" in str(again.sources[0].error)
 
 
+@pytest.mark.parametrize("exit_code", [75, 78])
+def test_what_may_pass_is_not_remembered(site: Site, exit_code: int) -> None:
+    """An engine gave up on a worker's task: the next run does it."""
+    config = Config(sources=(site.write("a.jsonl", events("a")),), dest=site.dest)
+    identified = [work.identify(config, piece) for piece in work.pieces(config)]
+    said = {"message": "no way", "hint": "", "exit_code": exit_code}
+    items = [{**item, "error": said} for item in work.splits(config, identified)]
+    assert work.publish(config, items).exit_code == exit_code
+    assert spread(config).delivered == 9
+
+
 def test_a_source_is_judged_as_a_whole(site: Site) -> None:
     """Rejects of all splits count together, and the unit of all times."""
     lines = [b'{"msg": "x%d"}\n' % n for n in range(200)] + [b"x\n"] * 11

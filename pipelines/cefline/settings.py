@@ -6,6 +6,7 @@ import re
 import tomllib
 from difflib import get_close_matches
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cefline import values
@@ -19,7 +20,6 @@ from cefline_schemas.targets import BY_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 
 class Settings(NamedTuple):
@@ -30,13 +30,15 @@ class Settings(NamedTuple):
     """By full name (`part_size`, `s3.endpoint`): `--part-size`, a variable, the file, `default`."""
 
 
-def load(flags: Mapping[str, str], env: Mapping[str, str], file: Path | None) -> Settings:
+def load(
+    flags: Mapping[str, str], env: Mapping[str, str], file: Path | Mapping[str, Any] | None
+) -> Settings:
     """Return the settings in force.
 
     Args:
         flags: name to the text given on the command line.
         env: the environment.
-        file: a TOML file, or None.
+        file: a TOML file, what one would hold, or None.
 
     Raises:
         ConfigError: a name is unknown or a value can't be what it says; it lists them all.
@@ -91,22 +93,26 @@ def _value_text(name: str, value: object) -> str:
     return "***" if name in SECRET else str(value)
 
 
-def _file_values(file: Path | None) -> Iterator[tuple[str, object, str]]:
-    if file is None:
-        return
+def _file_values(file: Path | Mapping[str, Any] | None) -> Iterator[tuple[str, object, str]]:
+    origin = str(file) if isinstance(file, Path) else "config"
+    for name, value in _read(file).items():
+        if isinstance(value, dict) and name not in {"severity", "keys", "constants"}:
+            yield from ((f"{name}.{inner}", v, origin) for inner, v in value.items())
+        else:
+            yield name, value, origin
+
+
+def _read(file: Path | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if not isinstance(file, Path):
+        return file or {}
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as err:
         message = f"{file} can't be read: {err.strerror}"
         raise ConfigError(message, hint="Check --config and CEFLINE_CONFIG") from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         message = f"{file} is no TOML: {err}"
         raise ConfigError(message) from err
-    for name, value in data.items():
-        if isinstance(value, dict) and name not in {"severity", "keys", "constants"}:
-            yield from ((f"{name}.{inner}", v, str(file)) for inner, v in value.items())
-        else:
-            yield name, value, str(file)
 
 
 def _preset(layers: list[tuple[str, object, str]]) -> Iterator[tuple[str, object, str]]:

@@ -22,7 +22,15 @@ from cefline import s3
 from cefline.convert import limits
 from cefline.deliver import plans, shared, staging
 from cefline.deliver.probe import prove
-from cefline.errors import CeflineError, DeliveryError, SourceError, of_exit_code, of_system
+from cefline.errors import (
+    CONFIGURATION,
+    TEMPORARY,
+    CeflineError,
+    DeliveryError,
+    SourceError,
+    of_exit_code,
+    of_system,
+)
 from cefline.gather import gather
 from cefline.job import Job, afterwards, begin, known, run_of, threads_of
 from cefline.lanes import Lane, side_by_side
@@ -272,7 +280,8 @@ def _published(own: list[Item], lane: Lane, run: Run) -> SourceReport:
     first, errors = own[0], [item["error"] for item in own if "error" in item]
     if errors:
         error = of_exit_code(**errors[0]).about(first["url"])
-        if "sha256" in first:  # until it or the settings change, it fails again
+        lasting = error.exit_code not in {TEMPORARY, CONFIGURATION}
+        if "sha256" in first and lasting:  # until it or the settings change, it fails again
             delivery = _delivery(run.config, first["sha256"])
             remember_failure(Source(**first["source"]), delivery, error, run)
         return SourceReport(first["url"], "failed", error=error)

@@ -18,20 +18,23 @@ from cefline.verify.findings import Finding, Verified
 from cefline.verify.parts import balance, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cefline.config import Config
     from cefline.deliver.store import Store
 
 
 def verify(
-    config: Config, delivery: str = "", source: str = "", removed_before: str = ""
+    config: Config,
+    delivery: str | Sequence[str] = "",
+    source: str = "",
+    removed_before: str = "",
 ) -> Iterator[Verified]:
     """Yield what is found of each delivery, and at last of what no delivery knows.
 
     Args:
         config: destination, state, and how to reach them.
-        delivery: only this one; all where empty.
+        delivery: only this one, or these; all where empty.
         source: the source to compare with; that of the manifest, if it is at hand, where empty.
         removed_before: stamp (`20260112`); parts of turns before it may have been removed.
 
@@ -41,16 +44,18 @@ def verify(
     connect = cache(partial(s3.connect, config.s3))
     dest, state = stores(config, connect)
     listed, known = dict(dest.list()), plans.manifests(state)
-    if delivery and delivery not in known:
-        message = f"{state.url} knows no delivery {delivery} that is done"
-        raise UsageError(message, hint="`cefline status DEST` lists them")
+    only = [delivery] if isinstance(delivery, str) and delivery else list(delivery)
+    for one in only:
+        if one not in known:
+            message = f"{state.url} knows no delivery {one} that is done"
+            raise UsageError(message, hint="`cefline status DEST` lists them")
     manifests = (plans.manifest(state, one) for one in known)
     parts = [(part["key"], part["text_blake3"]) for made in manifests for part in made["parts"]]
     digests = {digest: key for key, digest in parts}
-    for one in [delivery] if delivery else known:
+    for one in only or known:
         asked = (config, source, removed_before)
         yield _one(plans.manifest(state, one), asked, dest, (listed, digests), connect)
-    if not delivery:
+    if not only:
         keys = {key for key, _ in parts}
         yield from _unknown([key for key in listed if key not in keys], dest, state)
         yield from _overlaps(keys, dest)
