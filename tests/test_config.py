@@ -68,7 +68,7 @@ def test_what_a_file_would_hold_can_be_given() -> None:
     assert (config.part_size, config.sources) == (1 << 20, ("a", "b"))
     assert (config.s3.region, config.severity) == ("eu-central-1", ((1, 10),))
     assert origins["s3.region"] == "config"
-    with pytest.raises(ConfigError, match="config: there is no setting s3.regoin"):
+    with pytest.raises(ConfigError, match=r"config: there is no setting s3\.regoin"):
         load({}, {}, {"s3": {"regoin": "x"}})
 
 

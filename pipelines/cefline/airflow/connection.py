@@ -1,0 +1,78 @@
+"""How tasks reach S3: credentials from an Airflow Connection, for as long as the task needs them.
+
+They go to the environment of the task's own process, where cefline's S3 client looks, and nowhere
+else: no XCom, no template and no setting has them.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cefline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+@contextmanager
+def connected(conn_id: str | None) -> Iterator[dict[str, str]]:
+    """Give this process the credentials of a Connection, and yield its endpoint and region.
+
+    Args:
+        conn_id: a Connection of type `aws`, or None: then S3 is reached as any AWS tool does here.
+
+    Raises:
+        ConfigError: there is no such Connection, or it has no credentials.
+    """
+    if conn_id is None:
+        yield {}
+        return
+    keys, place = _of_connection(conn_id)
+    before = {name: os.environ.get(name) for name in _NAMES}
+    _set(dict(zip(_NAMES, keys, strict=True)))
+    try:
+        yield place
+    finally:  # some executors run several tasks in a process
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _of_connection(conn_id: str) -> tuple[tuple[str, str, str | None], dict[str, str]]:
+    """Return key, secret and token of a Connection, and `endpoint` and `region` where it has them.
+
+    The hook of the amazon provider knows roles and web identities, and masks what it gives in logs.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        BaseHook.get_connection(conn_id)  # the hook below goes on without one
+    except AirflowNotFoundException:
+        message = f"there is no Airflow Connection {conn_id!r}"
+        hint = "Create it, of type aws, or leave conn_id out for the worker's own credentials"
+        raise ConfigError(message, hint=hint) from None
+    hook = AwsGenericHook(aws_conn_id=conn_id, client_type="s3")
+    try:
+        found = hook.get_credentials()
+    except AttributeError:  # of None: neither the Connection nor the worker has any
+        message = f"the Airflow Connection {conn_id!r} has no credentials, nor has the worker"
+        hint = "Give it the key as login and the secret as password, or a role_arn in its extra"
+        raise ConfigError(message, hint=hint) from None
+    told = {
+        "endpoint": hook.conn_config.get_service_endpoint_url("s3"),
+        "region": hook.region_name,
+    }
+    place = {name: str(value) for name, value in told.items() if value}
+    return (found.access_key, found.secret_key, found.token), place
