@@ -256,7 +256,11 @@ def test_work_is_mapped_in_batches_with_names(ran: Ran) -> None:
     converted = ran.runs["spread"].tasks["deliver.convert"]
     names = [task.name for task in ran.runs["spread"].tasks["deliver.identify"]]
     assert names == ["00.parquet and 5 more", "06.jsonl and 5 more"]
-    assert [task.name for task in converted] == ["00.parquet 1/2 and 5 more", "05.jsonl and 6 more"]
+    assert [task.name for task in converted] == [
+        "00.parquet 1/4 and 5 more",
+        "03.jsonl and 5 more",
+        "09.jsonl and 2 more",
+    ]
 
 
 def test_files_that_an_event_names_are_delivered(ran: Ran) -> None:
