@@ -83,10 +83,15 @@ kernels: setup ## measure the kernels alone: reading, escaping, rendering, parsi
 # install each Spark that they run on.
 EXTRAS := --extra otel --extra test --extra lint --extra bench --extra fuzz
 
-lock: $(BIN)/python ## resolve requirements.lock anew from pyproject.toml (LOCK=--upgrade: newest versions)
+# An environment of its own: Airflow's packages are many, and bind the versions of others.
+AIRFLOW := --extra airflow --extra airflow-pod
+
+lock: $(BIN)/python ## resolve the locks anew from pyproject.toml (LOCK=--upgrade: newest versions)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --python-version 3.11 \
 		$(EXTRAS) $(LOCK) --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --python-version 3.11 \
+		$(AIRFLOW) $(LOCK) --output-file requirements-airflow.lock pyproject.toml
 
 clean: ## remove .venv and all that the targets made
 	rm -rf .venv out _cefline dist build .hypothesis .coverage .coverage.* .benchmarks

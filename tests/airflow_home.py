@@ -62,18 +62,24 @@ class Run:
 
 def installed() -> Path:
     """Return the folder of Airflow's commands; they are installed by the first test that asks."""
-    lock, pyproject = ROOT / "requirements-airflow.lock", ROOT / "pyproject.toml"
-    digest = hashlib.sha256(lock.read_bytes() + pyproject.read_bytes()).hexdigest()[:16]
+    lock = ROOT / "requirements-airflow.lock"
+    packages, own = (_ENVIRONMENT / _digest(file) for file in (lock, ROOT / "pyproject.toml"))
     _ENVIRONMENT.parent.mkdir(exist_ok=True)
     with (_ENVIRONMENT.parent / "airflow.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # tests run side by side
-        if not (_ENVIRONMENT / digest).exists():
+        if not packages.exists():
             shutil.rmtree(_ENVIRONMENT, ignore_errors=True)
             venv.create(_ENVIRONMENT, with_pip=True)
             _pip("--requirement", str(lock))
+            packages.touch()
+        if not own.exists():
             _pip("--editable", str(ROOT))
-            (_ENVIRONMENT / digest).touch()
+            own.touch()
     return _ENVIRONMENT / "bin"
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def _pip(*arguments: str) -> None:

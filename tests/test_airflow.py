@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ import cefline
 from cefline.airflow.batches import batches, name
 
 MIB = 1 << 20
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def piece(size: int, url: str = "s3://b/a.parquet") -> dict[str, Any]:
@@ -84,6 +88,17 @@ def test_airflow_finds_the_provider() -> None:
     assert (told["package-name"], told["versions"]) == ("cefline", [cefline.__version__])
     assert told["name"]
     assert told["description"]
+
+
+def test_its_lock_has_what_cefline_needs() -> None:
+    """In the versions that all else is tested with."""
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.match(r"[\w-]+", one)[0] for one in needed["dependencies"]}  # type: ignore[index]
+    own, airflows = (
+        dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / file).read_text("utf-8"), re.MULTILINE))
+        for file in ("requirements.lock", "requirements-airflow.lock")
+    )
+    assert {name: airflows.get(name) for name in names} == {name: own[name] for name in names}
 
 
 def test_importing_it_imports_nothing_else() -> None:
