@@ -102,6 +102,7 @@ class Config:
     log_format: LogFormat = "auto"
     metrics_file: str | None = None
     otel: bool = False
+    reports: bool = True
     header: Device = field(default_factory=Device)
     severity: tuple[tuple[int, int], ...] = SEVERITY
     s3: S3Settings = field(default_factory=S3Settings)

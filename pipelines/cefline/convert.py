@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from cefline import times
 from cefline.cadojson import rendering
+from cefline.census import census
 from cefline.config import Config
 from cefline.conform import Conformed, Rules, conform
 from cefline.counts import Counts, Found, Sizes
@@ -24,6 +25,7 @@ from cefline.read.carry import Carried
 from cefline.records import REJECTS, Columns, as_series, placed
 from cefline.render import Profile, Rendered
 from cefline.selection import Selection, select, written
+from cefline.spread import Spread
 from cefline.terms import Condition, Term, both
 from cefline_schemas.cef import EXTENDED_ESCAPES, EXTENSION_ESCAPES
 from cefline_schemas.demands import Demands
@@ -53,6 +55,8 @@ class Converter:
     """None where all is wanted."""
     measured: bool = False
     """Whether the bytes of each field are summed up."""
+    surveyed: bool = False
+    """Whether it is counted how events are spread: reports show it."""
     split: int = 1
     """Which split of the source it is for."""
 
@@ -78,6 +82,8 @@ class Converted:
     sizes: Sizes = field(default_factory=Sizes)
     found: Found = field(default_factory=Found)
     """What a search among its events must find."""
+    spread: Spread = field(default_factory=Spread)
+    """How its events are spread over times and names, where that is asked."""
 
 
 def limits(config: Config) -> Limits:
@@ -122,6 +128,7 @@ def converter(
         hive=config.hive,
         selection=selected(config) or None,
         measured=measured,
+        surveyed=config.reports,
     )
 
 
@@ -234,6 +241,7 @@ def convert(chunk: Chunk, converter: Converter) -> Converted:
         filtered,
         rendered.sizes() if converter.measured else Sizes(),
         _found(columns, rendered),
+        census(columns, rendered.severities, rendered.rows) if converter.surveyed else Spread(),
     )
 
 

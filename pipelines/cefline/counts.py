@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from cefline.spread import Spread
+
 Counts = Counter[tuple[str, str]]
 """How often something happened, by field and kind (`replaced`, `coerced`, `subseconds`, ...)."""
 
@@ -81,6 +83,8 @@ class Tally:
     """What each field adds to the text, where that is asked."""
     found: Found = field(default_factory=Found)
     """Of the events delivered."""
+    spread: Spread = field(default_factory=Spread)
+    """How they are spread; evidence, which is in no manifest."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Events left out since they are out already, by partition."""
     times: list[dict[str, Any]] = field(default_factory=list)
@@ -100,6 +104,7 @@ class Tally:
         self.skipped += other.skipped
         self.times += other.times
         self.found.add(other.found)
+        self.spread.add(other.spread)
 
     def rejects_of(self, kind: str, name: str = "") -> int:
         """Return the number of rejects of a kind, of one field or of all."""
@@ -120,6 +125,7 @@ class Tally:
             "found": self.found.as_json(),
             "skipped": dict(self.skipped),
             "times": self.times,
+            "spread": self.spread.as_json(),
         }
 
     @classmethod
@@ -140,4 +146,5 @@ class Tally:
             found=Found.of_json(said["found"]),
             skipped=Counter(said.get("skipped", {})),
             times=said.get("times", []),
+            spread=Spread.of_json(said["spread"]) if "spread" in said else Spread(),
         )

@@ -27,6 +27,7 @@ from cefline.parts import Ready, Work, staged
 from cefline.places import found
 from cefline.progress import Progress
 from cefline.report import PartReport, SourceReport, counted
+from cefline.reports import kept, published
 from cefline.sources import Local, Source, check_unchanged, fetch
 from cefline.steps import unwatched
 from cefline.tally import refusal
@@ -200,6 +201,7 @@ def _publish(work: Work, ready: Ready, run: Run) -> SourceReport:
     about = {"url": source.url, "size": source.size, "version": source.version}
     about |= {"sha256": work.local.sha256, "format": report.format, "dialect": report.dialect}
     what = (config.planned(), __version__, work.text_format, config.variant())
+    told = kept(report, run)
     done = deliver(
         Delivery(work.delivery, about, *what),
         work.segment,
@@ -213,12 +215,13 @@ def _publish(work: Work, ready: Ready, run: Run) -> SourceReport:
     if done is None:
         return known(source, work.delivery, run)
     remember_delivery(source, report, done, run)
+    told = told or published(report, run)
     if not done.entries:
         nothing = "has no event that is selected" if report.tally.filtered else "holds no events"
         log.warning("%s %s", source.url, nothing)
     parts = (PartReport(p.url, p.events, p.text_bytes, p.stored_bytes) for p in done.published)
     removed = [f"a reader has removed {len(done.removed)} parts already"] if done.removed else []
-    notes = (*report.notes, *removed)
+    notes = (*report.notes, *removed, *told)
     return replace(report, outcome="delivered", parts=tuple(parts), notes=notes)
 
 

@@ -165,6 +165,7 @@ def _count(batch: Converted, tally: Tally) -> None:
     tally.counts += batch.counts
     tally.notes += batch.notes
     tally.found.add(batch.found)
+    tally.spread.add(batch.spread)
     if len(tally.evidence) < MAX_EVIDENCE:
         tally.evidence |= batch.evidence
     kinds = batch.rejects.select("kind", pl.col("field").fill_null(""), "reason")

@@ -320,6 +320,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "log_format": choice("auto", "text", "json"),
     "metrics_file": prom_file,
     "otel": truth,
+    "reports": truth,
     "severity": severity,
     **{f"header.{f.name}": text for f in fields(Device)},
     "s3.endpoint": endpoint,

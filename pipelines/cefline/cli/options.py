@@ -65,6 +65,7 @@ SETTINGS = {
     "after": "What becomes of delivered sources: none, tag, move (to after_to).  [default: none]",
     "log_format": "Log lines: text, json, or auto: text on a terminal.  [default: auto]",
     "metrics_file": "Metrics of the run, for Prometheus: a file that ends in .prom.",
+    "reports": "Leave a report of each delivery in the state: true or false.  [default: true]",
     "threads": "How many cores to use.  [default: all]",
     "memory": "small: smaller batches, slower, for little machines.  [default: normal]",
 }

@@ -12,9 +12,10 @@
     abandoned/<delivery>              a delivery that was closed as it was
     evidence/<id>/<delivery>          the deliveries that an evidence came in
     rejects/<delivery>/...            evidence: what could not be delivered as it was
+    reports/<delivery>.json, .html    evidence: how the events of a delivery are spread, for people
     staged/<delivery>/...             evidence: parts of splits that workers share, until published
 
-Only these two hold values from events, so that they can have a lifecycle of their own.
+Only these three hold values from events, so that they can have a lifecycle of their own.
 """
 
 import hashlib
