@@ -16,6 +16,7 @@ from cefline.cli.look import config_command, fields, preview, rejects
 from cefline.cli.options import EXIT_CODES
 from cefline.cli.output import complain
 from cefline.cli.prove import abandon, status, verify
+from cefline.cli.report import report
 from cefline.errors import CeflineError
 
 
@@ -54,7 +55,17 @@ def commands() -> None:
     """Bulk forensic timeline exports in, CEF text on S3 out, each event exactly once."""
 
 
-for _command in (export, preview, rejects, verify, status, abandon, fields, config_command):
+for _command in (
+    export,
+    preview,
+    rejects,
+    verify,
+    status,
+    report,
+    abandon,
+    fields,
+    config_command,
+):
     commands.add_command(_command)
 
 

@@ -27,12 +27,14 @@ _COMMON = {
     "style": _STYLE,
     "truncate_label": -1,
     "margin": 6,
+    "margin_right": 24,
     "print_values": False,
 }
 _WIDTH = 960
 _HEIGHT = 260
 _BAR = 24
-_LABELS = 9
+_PLOT, _LETTER = 850, 8
+"""Pixels that the bars of an axis of times have, and those of a letter below them."""
 _LABEL = 34
 _STEPS = 4
 
@@ -48,13 +50,15 @@ class Series(NamedTuple):
 
 def over_time(times: Sequence[str], series: Sequence[Series]) -> Markup:
     """Return bars stacked on an axis of times."""
-    every = -(-len(times) // _LABELS)
+    labels = [_edge(time) for time in times]
+    room = _PLOT // (_LETTER * (max(map(len, labels), default=0) + 2))
+    every = -(-len(times) // room)
     top = max((sum(column) for column in zip(*(s.values for s in series), strict=True)), default=0)
     chart = pygal.StackedBar(
         **_COMMON, width=_WIDTH, height=_HEIGHT, show_minor_x_labels=False, **_axis(top)
     )
-    chart.x_labels = [_short(time) for time in times]
-    chart.x_labels_major = [_short(time) for time in times[every // 2 :: every]]
+    chart.x_labels = labels
+    chart.x_labels_major = labels[every // 2 :: every]
     return _drawn(chart, series)
 
 
@@ -73,19 +77,17 @@ def _short(name: str) -> str:
     return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
 
 
+def _edge(time: str) -> str:
+    """Return a time as an axis has it; what is beyond its ends is told by the table."""
+    return {"before": "earlier", "after": "later"}.get(time.partition(" ")[0], time)
+
+
 def _axis(top: int) -> dict[str, Any]:
     """Return whole numbers for the axis of values: four steps at most."""
     steps = (digit * 10**tens for tens in range(19) for digit in (1, 2, 5))
     step = next(step for step in steps if step * _STEPS >= top)
-    ticks = list(range(0, max(top, 1) + step, step))
-    return {"y_labels": ticks, "range": (0, ticks[-1]), "formatter": _number}
-
-
-def _number(value: float | None) -> str:
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value and value >= 10 * size:
-            return f"{value / size:,.4g}{unit}"
-    return f"{value or 0:,.0f}"
+    ticks = [step * n for n in range(max(-(-top // step), 1) + 1)]
+    return {"y_labels": ticks, "range": (0, ticks[-1]), "value_formatter": "{:,.0f}".format}
 
 
 def _drawn(chart: Any, series: Sequence[Series]) -> Markup:  # noqa: ANN401 - pygal has no types

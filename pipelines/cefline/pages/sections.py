@@ -76,6 +76,15 @@ def by_source(spread: Spread, events: int) -> Section:
     return _timed("Events over time, by source", shown, names, styles, notes)
 
 
+def published(events: Sequence[tuple[int, int]]) -> Section:
+    """Return events by the time of their publication: pairs of minute and number."""
+    counts: Counter[tuple[int, Any]] = Counter()
+    for minute, count in events:
+        counts[minute, None] += count
+    shown = times.table(0, counts, [None]) if counts else None
+    return _timed("Events by time of publication", shown, ["events"], ["bar-published"], [])
+
+
 def top(name: str, names: Names, events: int) -> Section:
     """Return the most frequent values of a field."""
     listed = sorted(names.counts.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -171,19 +180,20 @@ def _timed(
     columns = list(zip(*shown.counts, strict=True))
     series = [Series(*one) for one in zip(names, styles, columns, strict=True)]
     rows = [
-        (time, *counts, sum(counts))
+        (time, *(counts if len(names) > 1 else ()), sum(counts))
         for time, counts in zip(shown.times, shown.counts, strict=True)
         if any(counts)
     ]
     told = [*notes, f"One bar for each {shown.level}; times are UTC."]
     head = [shown.level, *names, "all"]
     chart = over_time(shown.times, series)
-    return Section(title, told, chart, list(zip(styles, names, strict=True)), head, rows)
+    legend = list(zip(styles, names, strict=True)) if len(names) > 1 else []
+    return Section(title, told, chart, legend, head if legend else [shown.level, "events"], rows)
 
 
 def _untimed(spread: Spread, events: int) -> list[str]:
     without = events - spread.severities.total()
-    return [f"{without:,} events have no time."] if without else []
+    return [f"Events without a time: {without:,}."] if without else []
 
 
 def _told_partial(kept: int, what: str) -> str:

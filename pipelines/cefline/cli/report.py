@@ -1,0 +1,44 @@
+"""`cefline report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cefline.cli.options import at_dest, with_settings
+from cefline.cli.output import progress, write
+from cefline.errors import of_system
+
+
+@click.command()
+@click.argument("dest", required=False)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write, instead of standard output.",
+)
+@click.option("--delivery", default="", metavar="ID", help="Of this delivery only.")
+@with_settings(["state"])
+def report(dest: str | None, file: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's own
+    """Make a page of HTML on all deliveries of DEST: events over time, sources, hosts, rejects.
+
+    The page needs no network and no script. It holds values of events: treat it as evidence.
+    """
+    output, delivery = options.pop("output"), options.pop("delivery")
+    config = at_dest(dest, file, options)
+    progress(quiet=True)
+
+    from cefline.overview import delivery_report, overview
+
+    page = delivery_report(config, delivery) if delivery else overview(config)
+    body = page.encode(errors="backslashreplace")
+    if output is None:
+        write(body)
+        return
+    try:
+        output.write_bytes(body)
+    except OSError as err:
+        raise of_system(err, str(output)) from err

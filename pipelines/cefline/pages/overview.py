@@ -1,0 +1,110 @@
+"""The page of all deliveries of a destination."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cefline import __version__
+from cefline.pages import sections
+from cefline.pages.delivery import stamp_text
+from cefline.pages.html import page
+from cefline.pages.sections import Section
+from cefline.spread import NAMED, Spread
+from cefline.values import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cefline.status import Status
+
+_LISTED = 5_000
+
+
+class Told(NamedTuple):
+    """What is told of a delivery, from its manifest and its report."""
+
+    status: Status
+    url: str = ""
+    counts: Mapping[str, Mapping[str, int]] = {}
+    rejects: Sequence[Mapping[str, Any]] = ()
+    spread: Spread | None = None
+
+
+def overview_page(dest: str, deliveries: Sequence[Told]) -> str:
+    """Return a page of HTML.
+
+    Args:
+        dest: URL of the destination.
+        deliveries: done in the order of their turns, then the others.
+    """
+    states = Counter(one.status.state for one in deliveries)
+    sums = {
+        name: sum(getattr(one.status, name) or 0 for one in deliveries)
+        for name in ("events", "rejected", "parts", "stored_bytes")
+    }
+    totals = [(f"deliveries {state}", f"{count:,}") for state, count in sorted(states.items())]
+    totals += [(name, f"{sums[name]:,}") for name in ("events", "rejected", "parts")]
+    stamps = sorted(one.status.stamp for one in deliveries if one.status.stamp)
+    ends = list(dict.fromkeys(stamp_text(stamp) for stamp in stamps[:1] + stamps[-1:]))
+    return page(
+        "overview.html",
+        dest=dest,
+        period=f"Published {' to '.join(ends)}" if ends else "Nothing was published yet",
+        totals=[*(totals or [("deliveries", "0")]), ("stored", size_text(sums["stored_bytes"]))],
+        sections=list(_sections(deliveries)),
+        version=__version__,
+    )
+
+
+def _sections(deliveries: Sequence[Told]) -> Iterator[Section]:
+    yield sections.published(
+        [(_minute(d.status.stamp), d.status.events or 0) for d in deliveries if d.status.stamp]
+    )
+    whole = Spread()
+    for one in deliveries:
+        if one.spread is not None:
+            whole.add(one.spread)
+    if whole.events:
+        yield sections.by_severity(whole, whole.events)
+        yield sections.by_source(whole, whole.events)
+        for name in NAMED:
+            if name in whole.names:
+                yield sections.top(name, whole.names[name], whole.events)
+    counts: dict[str, Counter[str]] = {}
+    rejects: Counter[tuple[str, str, str]] = Counter()
+    for one in deliveries:
+        for name, kinds in one.counts.items():
+            counts.setdefault(name, Counter()).update(kinds)
+        for row in one.rejects:
+            rejects[row["kind"], row["field"], row["reason"]] += row["count"]
+    keys = ("kind", "field", "reason", "count")
+    summed = [dict(zip(keys, (*key, count), strict=True)) for key, count in rejects.items()]
+    yield from sections.problems(counts, summed)
+    yield _listed(deliveries)
+
+
+def _listed(deliveries: Sequence[Told]) -> Section:
+    newest = sorted(deliveries, key=lambda one: one.status.turn or 0, reverse=True)
+    rows = [
+        (d.url, s.state, s.delivery, stamp_text(s.stamp), *map(_or_blank, _numbers(s)))
+        for d, s in ((one, one.status) for one in newest[:_LISTED])
+    ]
+    more = len(newest) - _LISTED
+    notes = [f"{more:,} older deliveries are not listed."] if more > 0 else []
+    head = ["source", "state", "delivery", "published", "turn", "events", "rejected", "parts"]
+    return Section("Deliveries", notes, None, [], [*head, "stored"], rows, words=4)
+
+
+def _numbers(status: Status) -> tuple[int | None, ...]:
+    return status.turn, status.events, status.rejected, status.parts, status.stored_bytes
+
+
+def _or_blank(number: int | None) -> int | str:
+    return "" if number is None else number
+
+
+def _minute(stamp: str) -> int:
+    when = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return int(when.timestamp()) // 60
