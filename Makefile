@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow soak fuzz lint format ci bench kernels lock clean
+.PHONY: help setup demo test slow soak fuzz lint format ci bench kernels picture lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -78,6 +78,9 @@ bench: setup kernels ## measure the kernels, and whole runs beside DuckDB, Tenzi
 
 kernels: setup ## measure the kernels alone: reading, escaping, rendering, parsing, compressing
 	$(PYTEST) -p benchmark -p no:randomly -q benchmarks/test_kernels.py
+
+picture: setup ## make docs/report.png anew: the report of the sample timeline, in Chromium
+	$(BIN)/python -m tests.chromium docs/report.png
 
 # Not gcs and azure: their tests run where CEFLINE_STORES names a store. Not spark: its tests
 # install each Spark that they run on.

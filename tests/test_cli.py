@@ -1024,7 +1024,18 @@ def test_a_lost_reply_is_resolved_on_s3(call: Callable[..., Result], s3: S3) -> 
 
 def test_help_is_light() -> None:
     """`--help` imports none of the heavy packages, so that it is there at once."""
-    heavy = ("polars", "pyarrow", "s3fs", "fsspec", "botocore", "rich", "isal", "asyncio")
+    heavy = (
+        "polars",
+        "pyarrow",
+        "s3fs",
+        "fsspec",
+        "botocore",
+        "rich",
+        "isal",
+        "asyncio",
+        "jinja2",
+        "pygal",
+    )
     script = (
         "import sys\n"
         "from cefline.cli import main\n"

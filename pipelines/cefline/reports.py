@@ -7,6 +7,7 @@ goes on, and a note says that its report is missing.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cefline.deliver import plans, reports
@@ -43,6 +44,17 @@ def published(report: SourceReport, run: Run) -> list[str]:
     except Exception as err:  # noqa: BLE001 - as above
         return [_missing(report, err)]
     return []
+
+
+def caught_up(report: SourceReport, run: Run) -> SourceReport:
+    """Make the page of a delivery that was done before, where a run was killed before it did."""
+    if not run.config.reports or run.dry_run:
+        return report
+    try:
+        is_due = reports.is_due(run.state, report.delivery)
+    except CeflineError:  # whoever may not list it has no report to miss
+        return report
+    return replace(report, notes=(*report.notes, *published(report, run))) if is_due else report
 
 
 def _missing(report: SourceReport, err: Exception) -> str:

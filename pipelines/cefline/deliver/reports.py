@@ -37,6 +37,12 @@ def spread(state: Store, delivery: str) -> Spread | None:
     return Spread.of_json(said["spread"])
 
 
+def is_due(state: Store, delivery: str) -> bool:
+    """Whether a report has its numbers, and no page."""
+    found = {key.rpartition(".")[2] for key, _ in state.list(f"reports/{delivery}.")}
+    return found == {"json"}
+
+
 def publish(state: Store, delivery: str, page: str) -> None:
     """Put out the page of a delivery."""
     body = page.encode(errors="backslashreplace")

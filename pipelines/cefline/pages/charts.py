@@ -5,6 +5,7 @@ pygal puts a script, a style and the day into what it draws: all of that is take
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pygal
@@ -17,6 +18,10 @@ from cefline.shown import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from xml.etree.ElementTree import Element
+
+# pygal looks for plug-ins of its own in every import of the process, in a way that Python no longer
+# has: later imports would warn of it.
+sys.meta_path[:] = [f for f in sys.meta_path if type(f).__module__ != "pygal"]
 
 _STYLE = Style(label_font_size=12, major_label_font_size=12, font_family="sans-serif")
 _COMMON = {

@@ -45,6 +45,7 @@ def overview_page(dest: str, deliveries: Sequence[Told]) -> str:
         for name in ("events", "rejected", "parts", "stored_bytes")
     }
     totals = [(f"deliveries {state}", f"{count:,}") for state, count in sorted(states.items())]
+    totals = totals or [("deliveries", "0")]
     totals += [(name, f"{sums[name]:,}") for name in ("events", "rejected", "parts")]
     stamps = sorted(one.status.stamp for one in deliveries if one.status.stamp)
     ends = list(dict.fromkeys(stamp_text(stamp) for stamp in stamps[:1] + stamps[-1:]))
@@ -52,7 +53,7 @@ def overview_page(dest: str, deliveries: Sequence[Told]) -> str:
         "overview.html",
         dest=dest,
         period=f"Published {' to '.join(ends)}" if ends else "Nothing was published yet",
-        totals=[*(totals or [("deliveries", "0")]), ("stored", size_text(sums["stored_bytes"]))],
+        totals=[*totals, ("stored", size_text(sums["stored_bytes"]))],
         sections=list(_sections(deliveries)),
         version=__version__,
     )

@@ -72,7 +72,7 @@ def by_source(spread: Spread, events: int) -> Section:
         notes.append(_told_partial(SERIES, "sources"))
     shown = times.table(spread.level, counts, categories) if categories else None
     names = [*first, *(["others, or none"] if None in categories else [])]
-    styles = [f"source-{n}" for n in range(len(first))] + ["rest"]
+    styles = [*(f"source-{n}" for n in range(len(first))), "rest"][: len(names)]
     return _timed("Events over time, by source", shown, names, styles, notes)
 
 
