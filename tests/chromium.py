@@ -115,7 +115,7 @@ def _env(home: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": tempfile.gettempdir()}
 
 
-def screenshot(html: str, path: Path, width: int = 1100, height: int = 1300) -> None:
+def screenshot(html: str, path: Path, width: int = 1100, height: int = 960) -> None:
     """Write a picture of a page, as PNG."""
     opened(html, f"--window-size={width},{height}", f"--screenshot={path}")
 

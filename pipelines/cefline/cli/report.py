@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from cefline.cli import logs
 from cefline.cli.options import at_dest, with_settings
-from cefline.cli.output import progress, write
+from cefline.cli.output import write
 from cefline.errors import of_system
 
 
@@ -29,7 +30,7 @@ def report(dest: str | None, file: Path | None, **options: Any) -> None:  # noqa
     """
     output, delivery = options.pop("output"), options.pop("delivery")
     config = at_dest(dest, file, options)
-    progress(quiet=True)
+    logs.configure("text", quiet=True)
 
     from cefline.overview import delivery_report, overview
 
