@@ -33,12 +33,14 @@ import os
 from airflow.sdk import Asset, dag
 from cefline.airflow import deliver
 
-@dag(schedule=None, default_args={"retries": 2})
+top = os.environ["TOP"]
+
+@dag(schedule=None, default_args={"retries": 2}, params={"top": top})
 def spread():
-    top = os.environ["TOP"]
     deliver(
         config={
-            "sources": [f"{top}/in/"],
+            "sources": ["{{ params.top }}/in/"],
+            "allowed_sources": [f"{top}/in/"],
             "dest": f"{top}/spread",
             "state": f"{top}/state-spread",
             "split_size": "3KiB",
@@ -352,6 +354,27 @@ def test_airflow_lists_the_provider(ran: Ran) -> None:
     (own,) = (one for one in listed if one["package_name"] == "cefline")
     assert own["version"] == cefline.__version__
     assert "each event exactly once" in own["description"]
+
+
+ALLOWED = """
+import sys
+from cefline import CeflineError, Config
+from cefline.airflow.tasks import _check_allowed
+for name in sys.argv[1:]:
+    try:
+        _check_allowed(Config(sources=(name,), allowed_sources=("s3://a/in/", "/data/in")))
+        print(True)
+    except CeflineError:
+        print(False)
+"""
+
+
+def test_names_from_outside_stay_below_the_places_allowed(ran: Ran) -> None:
+    good = ["s3://a/in/x", "s3://a/in", "s3://a/in/*", "/data/in/x", "/data/in/../in/x"]
+    bad = ["s3://a/in2/x", "s3://a/", "s3://a/*/x", "/data/in/../x", "/data/*/x", "in/x"]
+    bad += ["file:///data/in/x", "gs://a/in/x", "", "s3://A/in/x"]
+    told = ran.home.python("-c", ALLOWED, *good, *bad).splitlines()
+    assert told[-len(good + bad) :] == ["True"] * len(good) + ["False"] * len(bad)
 
 
 OUTCOMES = """
