@@ -305,7 +305,8 @@ def test_overview_sums_up_all_deliveries(either: Site, command: Callable[..., Re
 def test_overview_of_little(site: Site, command: Callable[..., Result], tmp_path: Path) -> None:
     """Deliveries that are open, abandoned or without a report; or none at all."""
     site.one("a.jsonl", b'{"msg": "m"}\n', reports=False)
-    site.killed("turns/", site.write("b.jsonl", b'{"msg": "n"}\n'))
+    left = site.write("b.jsonl", b'{"msg": "n"}\n')
+    site.killed("turns/", left)
     page = Page(command("report", site.dest).out)
     assert [row[1] for row in page.rows("Deliveries")] == ["done", "open"]
     open_ = page.rows("Deliveries")[1][2]
@@ -313,6 +314,8 @@ def test_overview_of_little(site: Site, command: Callable[..., Result], tmp_path
     page = Page(command("report", site.dest).out)
     assert sorted(row[1] for row in page.rows("Deliveries")) == ["abandoned", "done"]
     assert command("report", site.dest, "--delivery", open_).code == 2
+    (known,) = site.deliver(left)
+    assert known.notes == ("its delivery was abandoned",)
     empty = command("report", str(tmp_path / "nothing"))
     assert empty.code == 0
     assert Page(empty.out).totals["deliveries"] == "0"
@@ -328,6 +331,24 @@ def test_a_page_goes_to_a_file(site: Site, command: Callable[..., Result]) -> No
     assert "page.html" in failed.err
     assert command("report", site.dest, "--delivery", "f" * 32).code == 2
     assert command("report").code == 2
+
+
+def test_tables_are_bounded(site: Site) -> None:
+    """What is left out of a page is said there."""
+    delivery = site.one("a.jsonl", b'{"msg": "m", "host": "h"}\n')
+    manifest = site.manifest(delivery)
+    (part,) = manifest["parts"]
+    manifest["parts"] = [{**part, "key": str(n), "partition": f"p{n}"} for n in range(1_500)]
+    reject = {"kind": "value", "field": "pid", "reason": "none", "count": 1}
+    manifest["rejects"] = [{**reject, "field": f"f{n}"} for n in range(1_500)]
+    page = Page(delivery_page(manifest, spread_of(site, delivery)))
+    for what, heading in (
+        ("parts", "Parts"),
+        ("partitions", "Events by partition"),
+        ("rejects", "Rejects by field"),
+    ):
+        assert len(page.rows(heading)) == 1_000
+        assert f"500 more {what} are in the manifest." in page.text
 
 
 @pytest.mark.slow

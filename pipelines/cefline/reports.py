@@ -51,7 +51,8 @@ def caught_up(report: SourceReport, run: Run) -> SourceReport:
     if not run.config.reports or run.dry_run:
         return report
     try:
-        is_due = reports.is_due(run.state, report.delivery)
+        left = plans.is_abandoned(run.state, report.delivery)
+        is_due = not left and reports.is_due(run.state, report.delivery)
     except CeflineError:  # whoever may not list it has no report to miss
         return report
     return replace(report, notes=(*report.notes, *published(report, run))) if is_due else report

@@ -23,7 +23,8 @@ _SHOWN_SOURCES = 7
 """Sources that have a colour; the others share one."""
 
 _CHARTED, _LISTED = 12, 50
-_PARTS = 1_000
+_ROWS = 1_000
+"""Rows of a table; what is beyond them is in the manifest."""
 _RATED = ((8, "very high"), (6, "high"), (3, "medium"), (-1, "low"))
 """CEF's words for severities above a number."""
 
@@ -119,11 +120,11 @@ def problems(
     rows.sort(key=lambda row: (-row[3], row))
     rejected = Section(
         "Rejects by field",
-        [],
+        _told_more(rows, "rejects"),
         ranked(charted, series) if charted else None,
         [(one.style, one.name) for one in series],
         ["field", "kind", "reason", "records"],
-        rows,
+        rows[:_ROWS],
         words=3,
     )
     told = [(n, kind, c) for n, kinds_ in counts.items() for kind, c in kinds_.items()]
@@ -145,12 +146,21 @@ def parts(entries: Sequence[Mapping[str, Any]]) -> tuple[Section, Section]:
     bars = _bars([(name, row[1]) for name, row in listed[:_CHARTED]], "parts")
     head = ["parts", "events", "text", "stored"]
     whole = Section(
-        "Events by partition", [], ranked(*bars) if rows else None, [], ["partition", *head], rows
+        "Events by partition",
+        _told_more(rows, "partitions"),
+        ranked(*bars) if rows else None,
+        [],
+        ["partition", *head],
+        rows[:_ROWS],
     )
-    each = [(e["key"], *(e[n] for n in numbers)) for e in entries[:_PARTS]]
-    more = len(entries) - _PARTS
-    notes = [f"{more:,} more parts are in the manifest"] if more > 0 else []
+    each = [(e["key"], *(e[n] for n in numbers)) for e in entries[:_ROWS]]
+    notes = _told_more(entries, "parts")
     return whole, Section("Parts", notes, None, [], ["key", *head[1:]], each)
+
+
+def _told_more(rows: Sequence[Any], what: str) -> list[str]:
+    more = len(rows) - _ROWS
+    return [f"{more:,} more {what} are in the manifest."] if more > 0 else []
 
 
 def _replaced(told: list[tuple[str, str, int]]) -> Section:
@@ -161,13 +171,16 @@ def _replaced(told: list[tuple[str, str, int]]) -> Section:
     charted = [name for name, _ in _most(fields)[:_CHARTED]]
     return Section(
         "Replacements and other changes by field",
-        ["Characters replaced, values coerced, bytes cut, sub-seconds lost, and so on."],
+        [
+            "Characters replaced, values coerced, bytes cut, sub-seconds lost, and so on.",
+            *_told_more(told, "counts"),
+        ],
         ranked(charted, [Series("", "kind-replaced", [fields[n] for n in charted])])
         if charted
         else None,
         [],
         ["field", "what", "count"],
-        told,
+        told[:_ROWS],
         words=2,
     )
 
