@@ -152,13 +152,14 @@ def test_wheel_holds_the_two_packages_and_nothing_else(wheel: list[str]) -> None
     assert {name.split("/")[0] for name in wheel} == {*PACKAGES, f"cefline-{version}.dist-info"}
 
 
-def test_wheel_holds_every_module(wheel: list[str]) -> None:
-    modules = {
+def test_wheel_holds_every_module_and_template(wheel: list[str]) -> None:
+    files = {
         path.relative_to(ROOT / folder).as_posix()
         for package, folder in PACKAGES.items()
-        for path in (ROOT / folder / package).rglob("*.py")
+        for path in (ROOT / folder / package).rglob("*.*")
+        if path.suffix in {".py", ".html", ".css"}
     }
-    assert modules - set(wheel) == set()
+    assert files - set(wheel) == set()
 
 
 @pytest.mark.parametrize("package", PACKAGES)
