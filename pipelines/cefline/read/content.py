@@ -2,21 +2,18 @@
 
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
-from isal import igzip, isal_zlib
 
 from cefline.errors import SourceError, TruncatedError
-from cefline.read.batch import EXPANSION_FREE, Batch, Chunk, Limits, Opened
+from cefline.read.batch import Batch, Chunk, Limits, Opened
 from cefline.read.carry import carried
 from cefline.read.dialect import told
 from cefline.read.frames import Lines, bounded, of_array, of_ndjson
@@ -25,20 +22,16 @@ from cefline.read.parquet import check_twice, open_parquet, parquet_metadata
 from cefline.read.splits import WHOLE, Split, line_begin, of_groups, of_lines
 from cefline.read.table import Header, Records, header, of_csv
 from cefline.read.table import load as load_records
+from cefline.read.text import Read, is_compressed, opened_text
 from cefline.shown import printable
 from cefline_schemas.dialects import DIALECTS
 
-_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
-_ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # a frame, or one to be skipped
+_PARQUET = b"PAR1"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 _BEGINNING = 1 << 16
-_PIECE = 256 << 10
 _SAMPLE = 100
-_SMALL = 1 << 10
-_DAMAGED = (EOFError, OSError, isal_zlib.error, pa.ArrowException)
-
-Read = Callable[[int], bytes]
+_SEEN = 256 << 10
 
 
 class _Framed(NamedTuple):
@@ -82,7 +75,7 @@ def cut(path: Path, url: str, size: int, limits: Limits) -> list[Split]:
     magic = _magic(path)
     if magic == _PARQUET:
         return of_groups(parquet_metadata(path, url), size)
-    if limits.unknown != "drop" or magic.startswith(_GZIP) or _ZSTD.match(magic):
+    if limits.unknown != "drop" or is_compressed(magic):
         return [WHOLE]
     first = next(_framed(path, url, limits, WHOLE), None)
     if first is None or first.form != "ndjson":
@@ -170,14 +163,14 @@ def _framed(path: Path, url: str, limits: Limits, split: Split) -> Iterator[_Fra
         yield from _of_split(path, url, limits, split)
         return
     total = max(path.stat().st_size, 1)
-    with _text(path, url, limits) as (read, stored):
+    with opened_text(path, url, limits) as (read, stored):
         beginning = _without_mark(read(_BEGINNING))
         begin = _after(beginning, read)
         if (head := _header(beginning)) is not None:
             for records in of_csv(begin, url, limits.json_bytes, rows=limits.rows, head=head):
                 yield _Framed("csv", records, stored() / total)
             return
-        form, frame = _form(beginning[:_PIECE], url, limits.events_key)
+        form, frame = _form(beginning[:_SEEN], url, limits.events_key)
         for lines in bounded(frame(begin, url, limits.json_bytes), limits.rows):
             yield _Framed(form, lines, stored() / total)
 
@@ -248,102 +241,3 @@ def _after(beginning: bytes, read: Read) -> Read:
     """Return a reader that gives the beginning again, then what follows."""
     waiting = [beginning]
     return lambda size: waiting.pop() if waiting else read(size)
-
-
-@contextmanager
-def _text(path: Path, url: str, limits: Limits) -> Iterator[tuple[Read, Callable[[], int]]]:
-    """Open a file as a reader of its text, and a teller of its place in the stored bytes."""
-    most = max(path.stat().st_size * limits.expansion, EXPANSION_FREE)
-    with path.open("rb") as stored:
-        text = _decompressed(stored)  # held here: the last one to let go closes the file
-        size = limits.json_bytes if text is stored else _PIECE  # in one go, where that is safe
-        pieces, total = _pieces(text, stored, url, size, salvage=limits.accept_truncated), 0
-        cut: list[TruncatedError] = []
-
-        def read(size: int) -> bytes:
-            """Return about so many bytes; all that come before the damage, if there is some."""
-            nonlocal total
-            block: list[bytes] = []
-            before = total
-            while total < before + size and not cut:
-                try:
-                    block.append(next(pieces))
-                    total += len(block[-1])
-                except StopIteration:
-                    break
-                except TruncatedError as err:
-                    cut.append(err)
-            if cut and total == before:
-                raise cut[0]
-            if total > most:
-                message = f"{url} expands to more than {limits.expansion} times its size"
-                raise SourceError(message, hint="If that is right, raise max_expansion")
-            return b"".join(block)
-
-        yield read, stored.tell
-
-
-def _decompressed(stored: BinaryIO) -> Any:  # noqa: ANN401 - libraries' own readers
-    magic = stored.read(4)
-    stored.seek(0)
-    if magic.startswith(_GZIP):
-        return igzip.IGzipFile(fileobj=stored, mode="rb")  # type: ignore[no-untyped-call]  # has no types
-    if _ZSTD.match(magic):
-        return pa.CompressedInputStream(pa.PythonFile(stored, "r"), "zstd")
-    return stored
-
-
-def _pieces(
-    text: Any,  # noqa: ANN401 - as above
-    stored: BinaryIO,
-    url: str,
-    size: int,
-    *,
-    salvage: bool,
-) -> Iterator[bytes]:
-    """Yield text a piece at a time; what is whole of the last one, where that is asked for.
-
-    Raises:
-        TruncatedError: it is damaged.
-    """
-    done = 0
-    try:
-        while piece := text.read1(size):
-            yield piece
-            done += len(piece)
-    except _DAMAGED as err:  # type: ignore[misc]  # isal's error has no type
-        message = f"{url} is damaged or cut off near byte {stored.tell()}: {err}"
-        if salvage:
-            yield from _salvaged(stored, done)
-        raise TruncatedError(message) from err
-
-
-def _salvaged(stored: BinaryIO, done: int) -> Iterator[bytes]:
-    """Yield what follows `done` bytes of text up to the damage: readers lose their last piece."""
-    with Path(stored.name).open("rb") as again:
-        gzip = again.read(2) == _GZIP
-        again.seek(0)
-        for text in _members(again) if gzip else _frames(again, done):
-            yield text[done:]
-            done = max(done - len(text), 0)
-
-
-def _members(stored: BinaryIO) -> Iterator[bytes]:
-    decoder = zlib.decompressobj(wbits=31)
-    while block := stored.read(_SMALL):
-        while block:
-            try:
-                yield decoder.decompress(block)
-            except zlib.error:
-                return
-            block = decoder.unused_data.lstrip(b"\0")
-            if decoder.eof:
-                decoder = zlib.decompressobj(wbits=31)
-
-
-def _frames(stored: BinaryIO, done: int) -> Iterator[bytes]:
-    stream = pa.CompressedInputStream(pa.PythonFile(stored, "r"), "zstd")
-    with suppress(EOFError, OSError, pa.ArrowException):
-        while text := stream.read(min(max(done, 1), _PIECE)):  # one that fails loses all of it
-            yield text
-            done -= len(text)
