@@ -148,6 +148,8 @@ def test_export_delivers_to_a_folder(call: Callable[..., Result], tmp_path: Path
         f"manifests/{delivery}.json",
         f"plans/{delivery}-01.json",
         *(f"progress/00000001/00000{number}" for number in (1, 2, 3)),
+        f"reports/{delivery}.html",
+        f"reports/{delivery}.json",
         seen,
         "state.json",
         "turns/00000001.closed",
