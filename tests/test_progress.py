@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cefline.cli.standing import drawn, logged
+from cefline.cli.standing import drawn
 from cefline.config import Config
+from cefline.heartbeat import logged
 from cefline.job import export
 from cefline.progress import Progress
 from tests import sample

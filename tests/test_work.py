@@ -17,6 +17,7 @@ from cefline.config import Config
 from cefline.convert import Converted, Converter, convert
 from cefline.errors import DeliveryError
 from cefline.job import export
+from cefline.progress import Progress
 from tests import sample
 from tests.parts import KilledError, kill_at
 from tests.test_verify import Site, either, events, on_s3, site
@@ -262,3 +263,17 @@ def test_a_split_that_is_not_staged_is_asked_for(site: Site) -> None:
     report = work.publish(config, work.splits(config, identified))
     assert report.exit_code == 75
     assert "is not staged" in str(report.sources[0].error)
+
+
+def test_tasks_tell_where_they_stand(site: Site) -> None:
+    """Of the split that is converted, and of all sources that are published."""
+    source = site.write("a.jsonl", events("a", 40))
+    config = Config(sources=(source,), dest=site.dest, split_size=300)
+    identified = [work.identify(config, piece) for piece in work.pieces(config)]
+    converting, publishing = Progress(), Progress()
+    items = [work.convert(config, item, converting) for item in work.splits(config, identified)]
+    ((url, one),) = converting.sources()
+    assert (url, one.done, one.events) == (source, 1.0, 40)
+    work.publish(config, items, publishing)
+    total, through, whole = publishing.total()
+    assert (total.done, through, whole) == (1.0, 1, 1)

@@ -146,8 +146,13 @@ def splits(config: Config, identified: Iterable[Item]) -> list[Item]:
     return items
 
 
-def convert(config: Config, item: Item) -> Item:
+def convert(config: Config, item: Item, progress: Progress | None = None) -> Item:
     """Convert a split, and stage its parts to the state; return the item.
+
+    Args:
+        config: all settings.
+        item: of `splits`.
+        progress: is told how far it is.
 
     Raises:
         CeflineError: it can't be done now, or not by this worker.
@@ -158,7 +163,7 @@ def convert(config: Config, item: Item) -> Item:
     with _folder(config, source, f"split-{split.number}") as folder:
         try:
             local = Local(source, _path(source, folder), item["sha256"])
-            error = _convert(config, local, split, folder)
+            error = _convert(config, local, split, folder, progress or Progress())
         except SourceError as err:
             error = err
         except OSError as err:
@@ -166,7 +171,7 @@ def convert(config: Config, item: Item) -> Item:
     return item if error is None else _failed(item, error)
 
 
-def publish(config: Config, items: Iterable[Item]) -> Report:
+def publish(config: Config, items: Iterable[Item], progress: Progress | None = None) -> Report:
     """Publish the sources whose splits are staged, in order, each in its turn.
 
     The same plan, parts and manifest as by `export`.
@@ -174,6 +179,7 @@ def publish(config: Config, items: Iterable[Item]) -> Report:
     Args:
         config: all settings.
         items: what `convert` gave of all splits, in any order.
+        progress: is told how far it is.
 
     Returns:
         What became of the sources; those that were known to be delivered are not among them.
@@ -182,19 +188,22 @@ def publish(config: Config, items: Iterable[Item]) -> Report:
         CeflineError: the run as a whole can't be carried out.
     """
     with observed(config) as observer:
-        observer.report = _publish(config, items, observer)
+        observer.report = _publish(config, items, observer, progress or Progress())
         return observer.report
 
 
-def _publish(config: Config, items: Iterable[Item], observer: Observer) -> Report:
+def _publish(
+    config: Config, items: Iterable[Item], observer: Observer, progress: Progress
+) -> Report:
     began = time.monotonic()
     job, each = begin(config, observer), list(_by_source(items))
     if any("sha256" in own[0] for own in each):
         prove(job.dest, job.state)
-    with ThreadPoolExecutor(threads_of(config)) as pool:
-        run = run_of(job, pool, progress=Progress())
-        reports = side_by_side(each, partial(_published, run=run))
     sources = {own[0]["url"]: Source(**own[0]["source"]) for own in each if "source" in own[0]}
+    progress.begin((source.url, source.size) for source in sources.values())
+    with ThreadPoolExecutor(threads_of(config)) as pool:
+        run = run_of(job, pool, progress=progress)
+        reports = side_by_side(each, partial(_published, run=run))
     missing = [report for report in reports if report.url not in sources]
     told = [report for report in reports if report.url in sources]
     return Report((*missing, *afterwards(sources, told, job)), time.monotonic() - began)
@@ -253,7 +262,9 @@ def _counted(own: list[Item]) -> list[Split]:
     return counted(cut_, [ends[split.number] for split in cut_])
 
 
-def _convert(config: Config, local: Local, split: Split, folder: Path) -> CeflineError | None:
+def _convert(
+    config: Config, local: Local, split: Split, folder: Path, progress: Progress
+) -> CeflineError | None:
     """Convert and stage a split, or return why its source can't be delivered."""
     connect = cache(partial(s3.connect, config.s3))
     job = Job(config, *stores(config, connect), connect, {})
@@ -267,7 +278,7 @@ def _convert(config: Config, local: Local, split: Split, folder: Path) -> Ceflin
     if _is_remote(local.source):
         fetch_split(local.source, local.path, connect(), split)
     with ThreadPoolExecutor(threads_of(config)) as pool:
-        run = run_of(job, pool, progress=Progress())
+        run = run_of(job, pool, progress=progress)
         parts, report = converted(work, run, [split])
         check_unchanged(local)
         if report.error is not None:

@@ -81,10 +81,15 @@ def splits(given: Given, identified: Iterable[Item]) -> list[list[Item]]:
 
 def convert(given: Given, batch: list[Item], *, last: bool) -> list[Item]:
     """Stage the splits of a batch; `last` says that there is no other try."""
+    from cefline.heartbeat import logged
+    from cefline.progress import Progress
     from cefline.work import convert as task
 
-    with _ready(given) as config:
-        return [_done(task, config, item, last=last) for item in batch]
+    progress = Progress()
+    progress.begin((item["url"], item["source"]["size"]) for item in batch if "source" in item)
+    told = partial(task, progress=progress)
+    with _ready(given) as config, logged(progress):
+        return [_done(told, config, item, last=last) for item in batch]
 
 
 def publish(given: Given, items: list[Item], *, last: bool) -> dict[str, Any]:
@@ -97,11 +102,14 @@ def publish(given: Given, items: list[Item], *, last: bool) -> dict[str, Any]:
     Raises:
         AirflowException: some may be published by another try.
     """
+    from cefline.heartbeat import logged
+    from cefline.progress import Progress
     from cefline.work import publish as published
 
-    with _ready(given) as config:
+    progress = Progress()
+    with _ready(given) as config, logged(progress):
         urls = tuple(dict.fromkeys(item["url"] for item in items))
-        report = published(replace(config, sources=urls), items)
+        report = published(replace(config, sources=urls), items, progress)
     for line in report.lines():
         log.info("%s", line)
     errors = [(source, source.error) for source in report.sources if source.error is not None]

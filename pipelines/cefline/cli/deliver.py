@@ -73,7 +73,9 @@ def export(places: tuple[str, ...], file: Path | None, on: str, **options: Any) 
         alone = held(config) if config.lock and not dry_run else nullcontext()
         told = Progress()
         with alone, shown(told, config.log_format, quiet=quiet):
-            report = _on_spark(config) if on == "spark" else _here(config, told, dry_run=dry_run)
+            report = (
+                _on_spark(config, told) if on == "spark" else _here(config, told, dry_run=dry_run)
+            )
     except CeflineError as err:
         if as_json:
             say(json.dumps({"error": str(err), "exit_code": err.exit_code}, ensure_ascii=False))
@@ -88,7 +90,7 @@ def _here(config: Config, told: Progress, *, dry_run: bool) -> Report:
     return run(config, progress=told, dry_run=dry_run)
 
 
-def _on_spark(config: Config) -> Report:
+def _on_spark(config: Config, told: Progress) -> Report:
     """Deliver in a thread: one that waits for Spark without an end hears of no signal."""
     from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -97,7 +99,7 @@ def _on_spark(config: Config) -> Report:
 
     def delivered() -> Report:
         with session() as spark:
-            return run(config, spark)
+            return run(config, spark, told)
 
     future = ThreadPoolExecutor(1).submit(delivered)
     while not future.done():

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cefline.cli import logs
+from cefline.heartbeat import again_and_again, in_words, logged
 from cefline.shown import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cefline.config import LogFormat
-    from cefline.progress import Progress, Standing
-
-log = logging.getLogger("cefline")
-
-EVERY = 30.0
-"""Seconds between two log lines."""
+    from cefline.progress import Progress
 
 _REDRAWN = 0.2
 _NAME = 40
@@ -33,13 +27,6 @@ def shown(progress: Progress, form: LogFormat, *, quiet: bool) -> Iterator[None]
         yield
         return
     with (logged if logs.is_json(form) or not sys.stderr.isatty() else drawn)(progress):
-        yield
-
-
-@contextmanager
-def logged(progress: Progress, every: float = EVERY) -> Iterator[None]:
-    """Log where a run stands now and then, also while nothing moves."""
-    with _again_and_again(lambda: _log(progress), every):
         yield
 
 
@@ -59,54 +46,9 @@ def drawn(progress: Progress) -> Iterator[None]:
         rows += [(url.rsplit("/", 1)[-1][-_NAME:], one) for url, one in progress.sources()]
         for name, one in rows:
             bar = ProgressBar(total=1.0, completed=one.done, width=24)
-            bars.add_row(Text(printable(name)), Text(one.step), bar, Text(_told(one)))
+            bars.add_row(Text(printable(name)), Text(one.step), bar, Text(in_words(one)))
         return Group(bars)
 
     live = Live(console=Console(stderr=True), transient=True, auto_refresh=False)
-    with live, _again_and_again(lambda: live.update(table(), refresh=True), _REDRAWN):
+    with live, again_and_again(lambda: live.update(table(), refresh=True), _REDRAWN):
         yield
-
-
-@contextmanager
-def _again_and_again(function: Callable[[], None], every: float) -> Iterator[None]:
-    """Call a function every so many seconds, in a thread of its own."""
-    ended = threading.Event()
-
-    def call() -> None:
-        while not ended.wait(every):
-            function()
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _log(progress: Progress) -> None:
-    total, through, whole = progress.total()
-    if not whole:
-        return
-    for url, one in progress.sources():
-        said = {"event": "progress", "source": url, "step": one.step, **_counts(one)}
-        log.info("%s: %s, %s", url, one.step, _told(one), extra={"said": said})
-    said = {"event": "progress", "sources": whole, "sources_through": through, **_counts(total)}
-    log.info("%d of %d sources, %s", through, whole, _told(total), extra={"said": said})
-
-
-def _counts(one: Standing) -> dict[str, float]:
-    return {
-        "done": round(one.done, 4),
-        "events": one.events,
-        "text_bytes": one.text_bytes,
-        "seconds_left": round(one.left()),
-    }
-
-
-def _told(one: Standing) -> str:
-    """Return how far it is; the time that is left, once it can be told."""
-    left = f", {one.left():,.0f} s left" if 0 < one.done < 1 else ""
-    rate = f"{one.events:,} events, {one.text_bytes / 1e6:,.0f} MB of text, {one.rate():,.0f}/s"
-    return f"{one.done:.0%}, {rate}{left}"

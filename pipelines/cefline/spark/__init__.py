@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cefline import __version__
 from cefline.job import afterwards, begin, known, oldest
 from cefline.observer import observed
+from cefline.progress import Progress
 from cefline.report import Report, SourceReport
 from cefline.settings import load
 from cefline.spark.spread import spread, task
@@ -60,8 +61,12 @@ def export(
     return run(config, lambda: spark)
 
 
-def run(config: Config, session: Callable[[], SparkSession]) -> Report:
+def run(
+    config: Config, session: Callable[[], SparkSession], progress: Progress | None = None
+) -> Report:
     """Deliver the sources of a config; the session is asked for where something is new.
+
+    What is published is told to `progress`; of what executors do, Spark itself tells.
 
     Raises:
         CeflineError: the run as a whole can't be carried out.
@@ -69,10 +74,12 @@ def run(config: Config, session: Callable[[], SparkSession]) -> Report:
     if not config.enabled:
         return Report((), 0.0)
     with observed(config) as observer:
-        return _delivered(config, session, observer)
+        return _delivered(config, session, observer, progress or Progress())
 
 
-def _delivered(config: Config, session: Callable[[], SparkSession], observer: Observer) -> Report:
+def _delivered(
+    config: Config, session: Callable[[], SparkSession], observer: Observer, progress: Progress
+) -> Report:
     began = time.monotonic()
     job = begin(config, observer)
     told, missing = known(job)
@@ -81,13 +88,16 @@ def _delivered(config: Config, session: Callable[[], SparkSession], observer: Ob
         {url: source for url, (source, _) in old.items()}, [r for _, r in old.values()], job
     )
     if len(old) < len(told):
-        reports += _new(config, session(), {*old, *(report.url for report in missing)})
+        apart = {*old, *(report.url for report in missing)}
+        reports += _new(config, session(), apart, progress)
     observer.report = Report((*missing, *reports), time.monotonic() - began)
     observer.oldest = oldest([source for source, _ in told.values()], reports)
     return observer.report
 
 
-def _new(config: Config, spark: SparkSession, apart: set[str]) -> list[SourceReport]:
+def _new(
+    config: Config, spark: SparkSession, apart: set[str], progress: Progress
+) -> list[SourceReport]:
     """Deliver what is new; the sources in `apart` are told of already."""
     from cefline import work
 
@@ -99,6 +109,7 @@ def _new(config: Config, spark: SparkSession, apart: set[str]) -> list[SourceRep
         return [item for item in items if item["url"] not in apart | failed.keys()]
 
     def each(step: str, items: list[Item]) -> list[Item]:
+        log.info("%s: %d tasks for the executors", step, len(items))
         began = time.monotonic()
         done = spread(spark, partial(task, step, config, __version__), items)
         failed.update({item["url"]: error for item, error in done if error is not None})
@@ -107,5 +118,5 @@ def _new(config: Config, spark: SparkSession, apart: set[str]) -> list[SourceRep
 
     identified = each("identify", left(work.pieces(config)))
     converted = each("convert", work.splits(config, identified))
-    done = work.publish(config, left(converted)).sources
+    done = work.publish(config, left(converted), progress).sources
     return [*done, *(SourceReport(u, "failed", error=e.about(u)) for u, e in failed.items())]

@@ -109,5 +109,4 @@ def _worked(step: str, config: Config, version: str, item: Item) -> Item:
     from cefline import work
 
     own = replace(config, threads=config.threads or 1)  # Spark runs a worker for each core
-    tasks = {"identify": work.identify, "convert": work.convert}
-    return tasks[step](own, item)
+    return work.identify(own, item) if step == "identify" else work.convert(own, item)
