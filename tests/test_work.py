@@ -77,9 +77,11 @@ def placed(site: Site, path: Path) -> str:
     return site.s3.put(f"in/{path.name}", path.read_bytes()) if site.s3 else str(path)
 
 
-def count_of_splits(site: Site) -> int:
-    keys = [key for key in site.objects("_cefline/spread") if key.startswith("staged/")]
-    return sum(key.endswith(".json") for key in keys)
+def count_of_splits(config: Config) -> int:
+    """Return the splits that tasks make of the sources of a config, delivered once more."""
+    again = replace(config, redeliver="again")
+    identified = [work.identify(again, piece) for piece in work.pieces(again)]
+    return len(work.splits(again, identified))
 
 
 @pytest.mark.parametrize(("name", "splits"), [("a.parquet", 5), ("a.jsonl", 0), ("a.jsonl.gz", 1)])
@@ -97,7 +99,9 @@ def test_tasks_make_the_parts_of_one_machine(
     assert shared.tally == alone.tally
     assert sorted(rejects(either, "spread")) == sorted(rejects(either, "out"))
     assert name == "a.parquet" or rejects(either, "spread")
-    assert count_of_splits(either) == splits
+    assert count_of_splits(two) == splits
+    staged = any(key.startswith("staged/") for key in either.objects("_cefline/spread"))
+    assert staged is bool(either.s3)  # there a lifecycle rule removes it
 
 
 def rejects(site: Site, below: str) -> list[str]:

@@ -298,7 +298,11 @@ def _published(own: list[Item], lane: Lane, run: Run) -> SourceReport:
         return SourceReport(first["url"], "failed", error=error)
     source, count = Source(**first["source"]), (first["split"] or {}).get("of", 0)
     brought = partial(gather, state=run.state, count=count)
-    return run_source(source, replace(run, lane=lane, identity=first["sha256"], gather=brought))
+    run = replace(run, lane=lane, identity=first["sha256"], gather=brought)
+    report = run_source(source, run)
+    if report.error is None:
+        shared.drop(run.state, report.delivery)
+    return report
 
 
 def _delivery(config: Config, sha256: str) -> str:

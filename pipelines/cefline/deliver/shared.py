@@ -3,12 +3,15 @@
     staged/<delivery>/<basis>/00002.json      split 2 is staged: its parts, what there is to say
     staged/<delivery>/<basis>/00002/<try>/    parts and rejects, of each worker that tried
 
-A try that was not the first to end is as if it had not been: the first one's JSON stays.
+A try that was not the first to end is as if it had not been: the first one's JSON stays. What is
+staged is not needed once its delivery is done. In a folder it is removed then; on S3, where cefline
+has no right to delete, that is for a lifecycle rule.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -18,7 +21,7 @@ from uuid import uuid4
 from cefline.deliver import rejects
 from cefline.deliver import state as states
 from cefline.deliver.staging import Staged
-from cefline.deliver.store import MissingError
+from cefline.deliver.store import LocalStore, MissingError
 from cefline.errors import DeliveryError, TryAgainError, of_system
 
 if TYPE_CHECKING:
@@ -105,6 +108,12 @@ def _got(state: Store, folder: Path, listed: Mapping[str, Any]) -> Staged:
     except OSError as err:
         raise of_system(err, str(folder)) from err
     return part
+
+
+def drop(state: Store, delivery: str) -> None:
+    """Remove what was staged of a delivery that is done, where the state is a folder."""
+    if isinstance(state, LocalStore):
+        shutil.rmtree(state.root / "staged" / delivery, ignore_errors=True)
 
 
 def rejects_of(state: Store, keys: Sequence[str]) -> Iterator[bytes]:
