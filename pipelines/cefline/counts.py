@@ -91,7 +91,7 @@ class Tally:
     """Of a split: what the first numbers of its times tell of their unit."""
 
     def add(self, other: Self) -> None:
-        """Take in the counts of a later split of the same source."""
+        """Take in the counts of what comes later in the same source: a batch, or a split."""
         self.read += other.read
         self.delivered += other.delivered
         self.rejected += other.rejected

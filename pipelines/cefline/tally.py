@@ -159,19 +159,22 @@ def _stop_early(tally: Tally) -> None:
 
 
 def _count(batch: Converted, tally: Tally) -> None:
-    tally.read += batch.read
-    tally.filtered += batch.filtered
-    tally.sizes += batch.sizes
-    tally.counts += batch.counts
-    tally.notes += batch.notes
-    tally.found.add(batch.found)
-    tally.spread.add(batch.spread)
-    if len(tally.evidence) < MAX_EVIDENCE:
-        tally.evidence |= batch.evidence
     kinds = batch.rejects.select("kind", pl.col("field").fill_null(""), "reason")
-    for *key, count in kinds.group_by("kind", "field", "reason").len().iter_rows():
-        tally.reasons[tuple(key)] += count
-    tally.rejected += int((batch.rejects["kind"] == "row").sum())
+    reasons = kinds.group_by("kind", "field", "reason").len().iter_rows()
+    tally.add(
+        Tally(
+            read=batch.read,
+            rejected=int((batch.rejects["kind"] == "row").sum()),
+            filtered=batch.filtered,
+            counts=batch.counts,
+            reasons=Counter({(kind, name, why): n for kind, name, why, n in reasons}),
+            evidence=set(batch.evidence) if len(tally.evidence) < MAX_EVIDENCE else set(),
+            notes=list(batch.notes),
+            sizes=batch.sizes,
+            found=batch.found,
+            spread=batch.spread,
+        )
+    )
 
 
 def _bounded(rejects: pl.DataFrame, tally: Tally) -> pl.DataFrame:
