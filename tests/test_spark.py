@@ -156,6 +156,7 @@ def test_two_workers_deliver_what_one_machine_does(
     assert code == 0, err
     (report,) = json.loads(out.splitlines()[-1])["sources"]
     assert report["events_delivered"] == alone.delivered
+    assert err.count('"event": "run"') == 1
     assert parts(s3, "two") == parts(s3, "one")
     text, tasks = logged(tmp_path)
     lost = [task for task in tasks if task["Task End Reason"]["Reason"] != "Success"]

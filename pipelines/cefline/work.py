@@ -188,13 +188,14 @@ def publish(config: Config, items: Iterable[Item], progress: Progress | None = N
         CeflineError: the run as a whole can't be carried out.
     """
     with observed(config) as observer:
-        observer.report = _publish(config, items, observer, progress or Progress())
+        observer.report = published(config, items, observer, progress or Progress())
         return observer.report
 
 
-def _publish(
+def published(
     config: Config, items: Iterable[Item], observer: Observer, progress: Progress
 ) -> Report:
+    """Publish as `publish` does, as a step of a run that is watched already."""
     began = time.monotonic()
     job, each = begin(config, observer), list(_by_source(items))
     if any("sha256" in own[0] for own in each):
@@ -203,7 +204,7 @@ def _publish(
     progress.begin((source.url, source.size) for source in sources.values())
     with ThreadPoolExecutor(threads_of(config)) as pool:
         run = run_of(job, pool, progress=progress)
-        reports = side_by_side(each, partial(_published, run=run))
+        reports = side_by_side(each, partial(_source, run=run))
     missing = [report for report in reports if report.url not in sources]
     told = [report for report in reports if report.url in sources]
     return Report((*missing, *afterwards(sources, told, job)), time.monotonic() - began)
@@ -287,7 +288,7 @@ def _convert(
     return None
 
 
-def _published(own: list[Item], lane: Lane, run: Run) -> SourceReport:
+def _source(own: list[Item], lane: Lane, run: Run) -> SourceReport:
     first, errors = own[0], [item["error"] for item in own if "error" in item]
     if errors:
         error = of_exit_code(**errors[0]).about(first["url"])

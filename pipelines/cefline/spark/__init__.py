@@ -89,14 +89,14 @@ def _delivered(
     )
     if len(old) < len(told):
         apart = {*old, *(report.url for report in missing)}
-        reports += _new(config, session(), apart, progress)
+        reports += _new(config, session(), apart, observer, progress)
     observer.report = Report((*missing, *reports), time.monotonic() - began)
     observer.oldest = oldest([source for source, _ in told.values()], reports)
     return observer.report
 
 
 def _new(
-    config: Config, spark: SparkSession, apart: set[str], progress: Progress
+    config: Config, spark: SparkSession, apart: set[str], observer: Observer, progress: Progress
 ) -> list[SourceReport]:
     """Deliver what is new; the sources in `apart` are told of already."""
     from cefline import work
@@ -118,5 +118,5 @@ def _new(
 
     identified = each("identify", left(work.pieces(config)))
     converted = each("convert", work.splits(config, identified))
-    done = work.publish(config, left(converted), progress).sources
+    done = work.published(config, left(converted), observer, progress).sources
     return [*done, *(SourceReport(u, "failed", error=e.about(u)) for u, e in failed.items())]
