@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import random
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import pytest
 from cefline import work
 from cefline.config import Config
 from cefline.convert import Converted, Converter, convert
-from cefline.errors import DeliveryError
+from cefline.errors import DeliveryError, TryAgainError
 from cefline.job import export
 from cefline.progress import Progress
 from tests import sample
@@ -145,9 +147,9 @@ def test_a_source_that_fails_stops_no_other(site: Site) -> None:
     assert "failed before" in str(again.sources[0].error)
 
 
-@pytest.mark.parametrize("exit_code", [75, 78])
+@pytest.mark.parametrize("exit_code", [1, 3, 75, 78])
 def test_what_may_pass_is_not_remembered(site: Site, exit_code: int) -> None:
-    """An engine gave up on a worker's task: the next run does it."""
+    """An engine gave up on a worker's task, whose disk was broken: the next run does it."""
     config = Config(sources=(site.write("a.jsonl", events("a")),), dest=site.dest)
     identified = [work.identify(config, piece) for piece in work.pieces(config)]
     said = {"message": "no way", "hint": "", "exit_code": exit_code}
@@ -197,6 +199,108 @@ def test_what_one_began_another_finishes(site: Site, first: Callable[[Config], R
     whole = replace(config, dest=f"{site.top}/whole")
     export(whole)
     assert parts(site, "out") == parts(site, "whole")
+
+
+def half(config: Config, first: Callable[[Config], Report], staging: Path) -> None:
+    """Let a run be killed after its second part, on a host that is gone with what it staged."""
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, "-000002.cef", done=True)
+        with pytest.raises(KilledError):
+            first(config)
+    shutil.rmtree(staging)
+
+
+@pytest.mark.parametrize("first", [export, spread])
+@pytest.mark.parametrize("size", [None, 60_000, 1 << 30])
+def test_a_delivery_goes_on_with_the_splits_of_its_plan(
+    site: Site, staging_root: Path, first: Callable[[Config], Report], size: int | None
+) -> None:
+    """Whatever this run would cut it into, and whatever was staged in the meantime."""
+    source = str(timeline(site.root, "a.parquet"))
+    config = Config(sources=(source,), dest=site.dest, **{**SETTINGS, "split_size": size})
+    half(config, first, staging_root)
+    other = replace(config, split_size=30_000)
+    identified = [work.identify(other, piece) for piece in work.pieces(other)]
+    for item in work.splits(other, identified):
+        work.convert(other, item)
+    (report,) = spread(other).sources
+    assert (report.error, report.outcome) == (None, "delivered")
+    whole = replace(config, dest=f"{site.top}/whole")
+    export(whole)
+    assert parts(site, "out") == parts(site, "whole")
+
+
+def test_lines_are_cut_as_planned_or_not_at_all(site: Site, staging_root: Path) -> None:
+    """Nobody has counted the lines of other splits: the run says with what it goes on."""
+    source = str(timeline(site.root, "a.jsonl"))
+    config = Config(sources=(source,), dest=site.dest, **SETTINGS)
+    half(config, spread, staging_root)
+    report = spread(replace(config, split_size=60_000))
+    assert report.exit_code == 78
+    assert "was begun with split_size = 30000" in str(report.sources[0].error)
+    assert len(site.objects()) == 2
+    assert spread(config).sources[0].outcome == "delivered"
+    whole = replace(config, dest=f"{site.top}/whole")
+    export(whole)
+    assert parts(site, "out") == parts(site, "whole")
+
+
+def test_a_plan_that_is_made_meanwhile_is_heeded(site: Site, staging_root: Path) -> None:
+    """By a run with other splits, between two tasks of this one."""
+    source = str(timeline(site.root, "a.parquet"))
+    config = Config(sources=(source,), dest=site.dest, **SETTINGS)
+    identified = [work.identify(config, piece) for piece in work.pieces(config)]
+    items = work.splits(config, identified)
+    half(replace(config, split_size=None), export, staging_root)
+    with pytest.raises(TryAgainError, match="planned with other splits"):
+        work.convert(config, items[0])
+
+
+def test_a_long_first_line_tells_the_dialect(on_s3: Site) -> None:
+    """Workers see the beginning of an object alone: all of its first line."""
+    known = {
+        "timestamp": 1_600_000_000_000_000,
+        "timestamp_desc": "t",
+        "parser": "p",
+        "data_type": "d",
+    }
+    lines = [json.dumps({"message": "x" * size, **known}) for size in (5 << 20, 9, 1 << 20)]
+    assert on_s3.s3 is not None
+    source = on_s3.s3.put("in/a.jsonl", "\n".join(lines).encode())
+    one = Config(sources=(source,), dest=on_s3.dest, memory="small", split_size=1 << 20)
+    two = replace(one, dest=f"{on_s3.top}/spread")
+    (alone,), (shared,) = export(one).sources, spread(two).sources
+    assert (alone.error, alone.dialect, shared.dialect) == (None, "timesketch", "timesketch")
+    assert parts(on_s3, "spread") == parts(on_s3, "out")
+
+
+def test_a_worker_that_fails_leaves_nothing_on_its_disk(
+    site: Site, staging_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No later task goes on with it, and a full disk must not stay full."""
+    config = Config(sources=(site.write("a.jsonl", events("a")),), dest=site.dest)
+    identified = [work.identify(config, piece) for piece in work.pieces(config)]
+
+    def full(_pieces: object, folder: Path, *_rest: object, **_more: object) -> None:
+        (folder / "000000").write_bytes(b"evidence")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cefline.parts.stage", full)
+    with pytest.raises(TryAgainError, match="disk is full"):
+        work.convert(config, work.splits(config, identified)[0])
+    assert list(staging_root.iterdir()) == []
+
+
+def test_what_was_staged_and_is_gone_is_converted_again(site: Site) -> None:
+    """A run beside this one has removed it, as all was delivered, or a lifecycle rule has."""
+    config = Config(sources=(site.write("a.jsonl", events("a")),), dest=site.dest)
+    identified = [work.identify(config, piece) for piece in work.pieces(config)]
+    items = [work.convert(config, item) for item in work.splits(config, identified)]
+    (part,) = (site.root / "_cefline" / "out" / "staged").rglob("000001")
+    part.unlink()
+    report = work.publish(config, items)
+    assert report.exit_code == 75
+    assert "was staged, and is gone" in str(report.sources[0].error)
 
 
 def test_what_is_out_is_left_out_of_splits(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,19 +22,21 @@ _PARQUET = b"PAR1"
 
 
 def fetch_ends(source: Source, path: Path, client: s3.Client, head: int) -> None:
-    """Fetch what tells how an object can be cut: its first bytes, and the metadata of Parquet.
+    """Fetch what tells how an object can be cut: its first line, or the metadata of Parquet.
 
     Raises:
         SourceError: it changed since it was found.
     """
-    tail = max(source.size - _TAIL, 0)
-    download(source, path, client, [(0, min(head, source.size)), (tail, source.size)])
+    tail, head = max(source.size - _TAIL, 0), min(head, source.size)
+    download(source, path, client, [(0, head), (tail, source.size)])
     with path.open("rb") as file:
         parquet = file.read(4) == _PARQUET
         file.seek(max(source.size - 8, 0))
         end = file.read(8)
     begin = source.size - 8 - int.from_bytes(end[:4], "little")
-    if parquet and 0 <= begin < tail:
+    if not parquet and not ends_between(path, 0, head):
+        _fetch_line_end(source, path, client, head)
+    elif parquet and 0 <= begin < tail:
         download(source, path, client, [(begin, tail)])
 
 

@@ -12,26 +12,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache, partial
-from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from cefline import s3
 from cefline.convert import limits
-from cefline.deliver import plans, shared, staging
+from cefline.deliver import plans, shared
 from cefline.deliver.probe import prove
 from cefline.errors import (
-    CONFIGURATION,
-    TEMPORARY,
     CeflineError,
+    ConfigError,
     DeliveryError,
     SourceError,
+    TryAgainError,
     of_exit_code,
     of_system,
 )
 from cefline.gather import gather
+from cefline.items import by_source, delivery_of, failed_as, folder_of, is_remote, path_of
 from cefline.job import Job, afterwards, begin, known, run_of, threads_of
 from cefline.lanes import Lane, side_by_side
 from cefline.line import planned, run_source
@@ -55,13 +55,13 @@ from cefline.sources import (
 from cefline.sparse import fetch_ends, fetch_split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from cefline.config import Config
+    from cefline.deliver.store import Store
+    from cefline.items import Item
     from cefline.line import Run
-
-Item = dict[str, Any]
 
 _PIECE = 8 * DIGEST_CHUNK
 """Bytes of a source that one task hashes."""
@@ -86,7 +86,7 @@ def pieces(config: Config) -> list[Item]:
     if new:
         prove(job.dest, job.state)
     failed = [report for _, report in told.values() if report and report.error]
-    items = [_failed({"order": 0, "url": r.url}, r.error) for r in (*missing, *failed) if r.error]
+    items = [failed_as({"order": 0, "url": r.url}, r.error) for r in (*missing, *failed) if r.error]
     for order, source in enumerate(new, 1):
         items += _pieces({"order": order, "url": source.url, "source": asdict(source)}, job)
     return items
@@ -101,16 +101,16 @@ def identify(config: Config, piece: Item) -> Item:
     if "error" in piece:
         return piece
     source, begin_, end = Source(**piece["source"]), piece["begin"], piece["end"]
-    with _folder(config, source, f"piece-{begin_}") as folder:
+    with folder_of(config, source, f"piece-{begin_}") as folder:
         try:
-            path = _path(source, folder)
-            if _is_remote(source):
+            path = path_of(source, folder)
+            if is_remote(source):
                 download(source, path, s3.connect(config.s3), [(begin_, end)])
             digests = [digest.hex() for digest in chunk_digests(path, begin_, end)]
             ends = [[number, ends_between(path, a, b)] for number, a, b in piece["count"]]
             check_unchanged(Local(source, path, ""))
         except SourceError as err:
-            return _failed(piece, err)
+            return failed_as(piece, err)
         except OSError as err:
             raise of_system(err, source.url) from err
     return {**piece, "count": [], "digests": digests, "ends": ends}
@@ -130,20 +130,49 @@ def splits(config: Config, identified: Iterable[Item]) -> list[Item]:
     Raises:
         CeflineError: the state can't be read.
     """
-    _, state = stores(config, cache(partial(s3.connect, config.s3)))
+    connect = cache(partial(s3.connect, config.s3))
+    _, state = stores(config, connect)
     items: list[Item] = []
-    for own in _by_source(identified):
+    for own in by_source(identified):
         first: Item = {name: own[0][name] for name in ("order", "url", "source") if name in own[0]}
         errors = [item["error"] for item in own if "error" in item]
         if errors:
             items.append({**first, "error": errors[0]})
             continue
-        sha256 = _identity(own)
-        delivery = _delivery(config, sha256)
-        done = plans.is_done(state, delivery)
-        cut_ = [None] if done else [split.as_json() for split in _counted(own)]
-        items += [{**first, "sha256": sha256, "split": split} for split in cut_]
+        first["sha256"] = _identity(own)
+        try:
+            items += _of_plan(first, own, config, state, connect)
+        except (ConfigError, SourceError) as err:
+            items.append(failed_as(first, err))
     return items
+
+
+def _of_plan(
+    first: Item,
+    own: list[Item],
+    config: Config,
+    state: Store,
+    connect: Callable[[], s3.Client],
+) -> list[Item]:
+    """Return the splits of a source, cut as its plan says where one was made.
+
+    Raises:
+        ConfigError: it was planned with other splits, whose ordinals nobody has counted.
+    """
+    delivery, source = delivery_of(config, first["sha256"]), Source(**first["source"])
+    if plans.is_done(state, delivery):
+        return [{**first, "split": None}]
+    size = planned(config, plans.current(state, delivery))[0].split_size
+    if size == config.split_size:
+        cut_ = _counted(own)
+    else:
+        cut_ = _cut(source, replace(config, split_size=size), connect)
+        if cut_[0].kind == "lines":
+            message = f"{source.url}: its delivery was begun with split_size = {size}"
+            raise ConfigError(
+                message, hint="Run with that until it is delivered, or `cefline export`"
+            )
+    return [{**first, "split": split.as_json(), "split_size": size} for split in cut_]
 
 
 def convert(config: Config, item: Item, progress: Progress | None = None) -> Item:
@@ -160,15 +189,16 @@ def convert(config: Config, item: Item, progress: Progress | None = None) -> Ite
     if "error" in item or item["split"] is None:
         return item
     source, split = Source(**item["source"]), Split.of_json(item["split"])
-    with _folder(config, source, f"split-{split.number}") as folder:
+    with folder_of(config, source, f"split-{split.number}") as folder:
         try:
-            local = Local(source, _path(source, folder), item["sha256"])
-            error = _convert(config, local, split, folder, progress or Progress())
+            local = Local(source, path_of(source, folder), item["sha256"])
+            sized = replace(config, split_size=item["split_size"])
+            error = _convert(sized, local, split, folder, progress or Progress())
         except SourceError as err:
             error = err
         except OSError as err:
             raise of_system(err, source.url) from err
-    return item if error is None else _failed(item, error)
+    return item if error is None else {**failed_as(item, error), "lasting": True}
 
 
 def publish(config: Config, items: Iterable[Item], progress: Progress | None = None) -> Report:
@@ -197,7 +227,7 @@ def published(
 ) -> Report:
     """Publish as `publish` does, as a step of a run that is watched already."""
     began = time.monotonic()
-    job, each = begin(config, observer), list(_by_source(items))
+    job, each = begin(config, observer), list(by_source(items))
     if any("sha256" in own[0] for own in each):
         prove(job.dest, job.state)
     sources = {own[0]["url"]: Source(**own[0]["source"]) for own in each if "source" in own[0]}
@@ -205,6 +235,9 @@ def published(
     with ThreadPoolExecutor(threads_of(config)) as pool:
         run = run_of(job, pool, progress=progress)
         reports = side_by_side(each, partial(_source, run=run))
+    for report in reports:  # not before: the same content may be in two sources
+        if report.error is None:
+            shared.drop(job.state, report.delivery)
     missing = [report for report in reports if report.url not in sources]
     told = [report for report in reports if report.url in sources]
     return Report((*missing, *afterwards(sources, told, job)), time.monotonic() - began)
@@ -215,7 +248,7 @@ def _pieces(item: Item, job: Job) -> list[Item]:
     try:
         cut_ = _cut(source, job.config, job.connect)
     except SourceError as err:
-        return [_failed(item, err)]
+        return [failed_as(item, err)]
     lines = [split for split in cut_ if split.kind == "lines"]
     found = []
     for begin_ in range(0, max(source.size, 1), _PIECE):
@@ -231,9 +264,9 @@ def _cut(source: Source, config: Config, connect: Callable[[], s3.Client]) -> li
     size, bounds = config.split_size, limits(config)
     if size is None or source.size <= size:
         return [WHOLE]
-    with _folder(config, source, "cut") as folder:
-        path = _path(source, folder)
-        if _is_remote(source):
+    with folder_of(config, source, "cut") as folder:
+        path = path_of(source, folder)
+        if is_remote(source):
             fetch_ends(source, path, connect(), bounds.json_bytes + _HEAD)
         return cut(path, source.url, size, bounds)
 
@@ -269,14 +302,17 @@ def _convert(
     """Convert and stage a split, or return why its source can't be delivered."""
     connect = cache(partial(s3.connect, config.s3))
     job = Job(config, *stores(config, connect), connect, {})
-    delivery = _delivery(config, local.sha256)
+    delivery = delivery_of(config, local.sha256)
     segment = plans.current(job.state, delivery)
     own, _ = planned(config, segment)
+    if own.split_size != config.split_size:
+        message = f"{local.source.url} was planned with other splits in the meantime"
+        raise TryAgainError(message, hint="Run again: it is cut as its plan says")
     work = Work(local, delivery, segment, own, folder)
     place = shared.place(delivery, work.basis(), split.number)
     if shared.is_staged(job.state, place):
         return None
-    if _is_remote(local.source):
+    if is_remote(local.source):
         fetch_split(local.source, local.path, connect(), split)
     with ThreadPoolExecutor(threads_of(config)) as pool:
         run = run_of(job, pool, progress=progress)
@@ -289,56 +325,15 @@ def _convert(
 
 
 def _source(own: list[Item], lane: Lane, run: Run) -> SourceReport:
-    first, errors = own[0], [item["error"] for item in own if "error" in item]
-    if errors:
-        error = of_exit_code(**errors[0]).about(first["url"])
-        lasting = error.exit_code not in {TEMPORARY, CONFIGURATION}
-        if "sha256" in first and lasting:  # until it or the settings change, it fails again
-            delivery = _delivery(run.config, first["sha256"])
+    first, failed = own[0], [item for item in own if "error" in item]
+    if failed:
+        lasting = [item["error"] for item in failed if item.get("lasting")]
+        error = of_exit_code(**(lasting or [failed[0]["error"]])[0]).about(first["url"])
+        if lasting:  # until it or the settings change, it fails again
+            delivery = delivery_of(run.config, first["sha256"])
             remember_failure(Source(**first["source"]), delivery, error, run)
         return SourceReport(first["url"], "failed", error=error)
     source, count = Source(**first["source"]), (first["split"] or {}).get("of", 0)
     brought = partial(gather, state=run.state, count=count)
     run = replace(run, lane=lane, identity=first["sha256"], gather=brought)
-    report = run_source(source, run)
-    if report.error is None:
-        shared.drop(run.state, report.delivery)
-    return report
-
-
-def _delivery(config: Config, sha256: str) -> str:
-    return plans.delivery_id(sha256, config.evidence_id, config.redeliver)
-
-
-def _failed(item: Item, error: CeflineError) -> Item:
-    said = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-    return {**item, "error": said}
-
-
-def _by_source(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Yield the items of each source, in order."""
-
-    def place(item: Item) -> tuple[int, str, int]:
-        split = item.get("split") or {}
-        return item["order"], item["url"], item.get("begin", split.get("number", 0))
-
-    for _, own in groupby(sorted(items, key=place), key=lambda item: place(item)[:2]):
-        yield list(own)
-
-
-@contextmanager
-def _folder(config: Config, source: Source, name: str) -> Iterator[Path]:
-    """Give a task a private folder."""
-    key = source.key(config.variant())
-    with staging.folder(staging.root(config.staging), f"{key}-{name}") as folder:
-        staging.clear(folder)
-        yield folder
-
-
-def _path(source: Source, folder: Path) -> Path:
-    """Return where a source is, or where it is brought to."""
-    return folder / "source" if _is_remote(source) else source.local_path
-
-
-def _is_remote(source: Source) -> bool:
-    return source.url.startswith("s3://")
+    return run_source(source, run)

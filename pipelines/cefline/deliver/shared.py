@@ -89,7 +89,7 @@ def get(state: Store, listed: Sequence[Mapping[str, Any]], folder: Path) -> list
 
     Raises:
         DeliveryError: one is not what was staged.
-        TryAgainError: there is no space.
+        TryAgainError: there is no space, or it is gone.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(partial(_got, state, folder), listed))
@@ -99,7 +99,7 @@ def _got(state: Store, folder: Path, listed: Mapping[str, Any]) -> Staged:
     key = str(listed["path"])
     _, *_, number, own, name = key.split("/")
     part = replace(Staged(**listed), path=folder / f"{number}-{own[:8]}-{name}")
-    body = state.read(key)
+    body = _read(state, key)
     if hashlib.sha256(body).hexdigest() != part.stored_sha256:
         message = f"{state.url}/{key} is not what was staged there"
         raise DeliveryError(message, hint="Something else wrote there: remove what is below it")
@@ -117,6 +117,19 @@ def drop(state: Store, delivery: str) -> None:
 
 
 def rejects_of(state: Store, keys: Sequence[str]) -> Iterator[bytes]:
-    """Yield the lines of the rejects of a split."""
+    """Yield the lines of the rejects of a split.
+
+    Raises:
+        TryAgainError: they are gone.
+    """
     for key in keys:
-        yield from state.read(key).splitlines(keepends=True)
+        yield from _read(state, key).splitlines(keepends=True)
+
+
+def _read(state: Store, key: str) -> bytes:
+    try:
+        return state.read(key)
+    except MissingError as err:
+        message = f"{state.url}/{key} was staged, and is gone"
+        hint = "Run again: another run has delivered it, or it is converted anew"
+        raise TryAgainError(message, hint=hint) from err

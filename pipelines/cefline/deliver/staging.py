@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -71,8 +72,13 @@ def in_memory(path: Path) -> bool:
 
 
 @contextmanager
-def folder(root: Path, name: str) -> Iterator[Path]:
+def folder(root: Path, name: str, *, resumed: bool = True) -> Iterator[Path]:
     """Give a source its folder, locked; it is removed unless a later run can go on with it.
+
+    Args:
+        root: the folder of all.
+        name: of the source.
+        resumed: whether a later run goes on with what is in it at all.
 
     Raises:
         ConfigError: the root is not private.
@@ -80,12 +86,12 @@ def folder(root: Path, name: str) -> Iterator[Path]:
     """
     make_private(root)
     path, descriptor = _locked(root, name)
-    keep = True
+    keep = resumed
     try:
         yield path
         keep = False
     except CeflineError as err:
-        keep = isinstance(err, TryAgainError)
+        keep = resumed and isinstance(err, TryAgainError)
         raise
     finally:
         if not keep:
@@ -103,7 +109,7 @@ def sweep(root: Path, done: Container[str]) -> None:
             continue
         with suppress(OSError):
             recent = time.time() - path.stat().st_mtime < _KEPT_SECONDS
-            if recent and path.name.partition(".")[0] not in done:
+            if recent and re.split("[.-]", path.name)[0] not in done:
                 continue
             _remove(path)
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from cefline.config import Config
     from cefline.errors import CeflineError
+    from cefline.items import Item
     from cefline.observer import Observer
-    from cefline.work import Item
 
 log = logging.getLogger("cefline")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from cefline.config import Config
-    from cefline.work import Item
+    from cefline.items import Item
 
 log = logging.getLogger("cefline")
 
