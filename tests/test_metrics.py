@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -20,7 +21,8 @@ from hypothesis import strategies as st
 
 from cefline import textfile, work
 from cefline.config import Config
-from cefline.errors import CeflineError
+from cefline.deliver.store import LocalStore
+from cefline.errors import CeflineError, TryAgainError
 from cefline.job import export
 from cefline.metrics import KEPT, METRICS, label
 from cefline.s3 import S3Settings
@@ -171,6 +173,33 @@ def test_a_failed_run_keeps_the_last_success(place: Place) -> None:
     assert "oldest_undelivered_source_timestamp_seconds" not in good
     place.run(sources=(str(place.root / "in" / "a.jsonl"),))
     assert place.read()[names[0]] > good[names[0]]
+
+
+@pytest.mark.parametrize("error", [TryAgainError("gone"), OSError(errno.EIO, "broken")])
+def test_events_of_a_source_that_fails_as_it_is_published_were_read(
+    place: Place, staging_root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Two of its parts are out, and none of them counts before it is delivered."""
+    place.write("a.jsonl", events("a", "b", "c", "d") + b"no event\n")
+    more: dict[str, Any] = {"part_size": 1, "max_rejects": MaxRejects(1, 0.0)}
+    with monkeypatch.context() as patch:
+        create = LocalStore.create
+
+        def failing(store: LocalStore, key: str, *rest: Any, **also: Any) -> bool:  # noqa: ANN401 - passed on
+            if "-000003.cef" in key:
+                raise error
+            return create(store, key, *rest, **also)
+
+        patch.setattr(LocalStore, "create", failing)
+        report = place.run(**more)
+    found = of_run(place.read())
+    assert report.exit_code == (75 if isinstance(error, TryAgainError) else 1)
+    counted = [found[name] for name in ("events_read", "events_rejected", "events_delivered")]
+    assert (counted, found["parts"], found["sources_failed"]) == ([5, 1, 0], 0, 1)
+    assert any(staging_root.rglob("staged.json")) is (report.exit_code == 75)
+    place.run(**more)
+    found = of_run(place.read())
+    assert (found["events_read"], found["events_delivered"], found["parts"]) == (5, 4, 4)
 
 
 def test_what_never_was_is_zero(place: Place) -> None:

@@ -104,6 +104,8 @@ def _reported(source: Source, run: Run, expected: str) -> SourceReport:
     try:
         with staging.folder(run.staging, source.key(run.config.variant())) as folder:
             report = _deliver(source, run, folder, expected)
+            if report.error is not None:
+                raise report.error  # what is staged stays where it can be tried again
     except CeflineError as err:
         report = replace(report, outcome="failed", error=err.about(source.url))
     except OSError as err:
@@ -168,14 +170,21 @@ def _segment(local: Local, delivery: str, run: Run, folder: Path) -> SourceRepor
         return replace(report, outcome="failed", error=error.about(local.source.url))
     if run.dry_run:
         return replace(report, parts=_would_be(ready.parts, run))
-    with run.step("publish", local.source) as tell:
-        if plans.is_done(run.state, delivery):  # the same content, in a source before this one
-            return known(local.source, delivery, run)
-        if segment.number == 1:
-            report = with_evidence(report, run)
-        report = _publish(work, Ready(ready.parts, report), run)
-        tell(**facts(report))
-        return report
+    try:
+        with run.step("publish", local.source) as tell:
+            if plans.is_done(run.state, delivery):  # the same content, in a source before this one
+                return known(local.source, delivery, run)
+            if segment.number == 1:
+                report = with_evidence(report, run)
+            report = _publish(work, Ready(ready.parts, report), run)
+            tell(**facts(report))
+            return report
+    except (FencedError, SourceError):
+        raise
+    except CeflineError as err:  # what was counted is told all the same
+        return replace(report, outcome="failed", error=err)
+    except OSError as err:
+        return replace(report, outcome="failed", error=of_system(err, local.source.url))
 
 
 def planned(config: Config, segment: Segment) -> tuple[Config, tuple[str, ...]]:

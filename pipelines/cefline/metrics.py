@@ -55,9 +55,9 @@ _COUNTS = (
     Metric(f"{_RUN}_values_rejected", "{value}", "Values left out, since they do not fit."),
     Metric(f"{_RUN}_replaced_characters", "{character}", "Characters written as visible text."),
     Metric(f"{_RUN}_cut_bytes", "By", "Bytes cut from texts that are too long for a reader."),
-    Metric(f"{_RUN}_text_bytes", "By", "Text of the parts that were put out."),
-    Metric(f"{_RUN}_stored_bytes", "By", "Stored bytes of the parts that were put out."),
-    Metric(f"{_RUN}_parts", "{part}", "Parts that were put out."),
+    Metric(f"{_RUN}_text_bytes", "By", "Text of the parts of delivered sources."),
+    Metric(f"{_RUN}_stored_bytes", "By", "Stored bytes of the parts of delivered sources."),
+    Metric(f"{_RUN}_parts", "{part}", "Parts of delivered sources."),
 )
 
 _OUTCOMES: dict[Outcome, str] = {
