@@ -114,6 +114,7 @@ def test_our_settings_load(page: str, tmp_path: Path) -> None:
     assert (config.dest, config.state) == ("s3://acme-siem/cado", "s3://acme-cefline/cado")
     assert config.sources == ("s3://acme-exports/cado/",)
     assert config.s3.region == "eu-central-1"
+    assert config.max_event == cefline.Config().max_event  # what is long is cut, and no reject
     suffix = {"gzip": ".cef.gz", "zstd": ".cef.zst", "none": ".cef"}[config.compression]
     assert f"00000001-000001{suffix}\n" in TEXTS[page]
 

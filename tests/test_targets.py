@@ -202,6 +202,15 @@ def test_a_delivery_for_a_target_is_verified(tmp_path: Path, target: Target) -> 
     assert found.compared == 3
 
 
+def test_a_line_for_datadog_fits_as_json() -> None:
+    """The Forwarder drops an item above 512,000 bytes, its tags and the key of the part within."""
+    frame = pl.DataFrame({"msg": ['\\"\t' * 500_000]})
+    (line,) = texts(rendered(frame, profile("datadog"))).values()
+    assert 240_000 < len(line) < 250_000
+    item = {"message": line, "aws": {"s3": {"key": "k" * 1024}}, "ddtags": "t" * 8192}
+    assert len(json.dumps(item, ensure_ascii=False).encode()) <= 512_000
+
+
 def test_what_a_target_sets_is_shown(command: Callable[..., Result]) -> None:
     """With the settings in force, and for all targets as a table."""
     told = command("config", "--target", "splunk").out

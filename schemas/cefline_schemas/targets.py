@@ -191,7 +191,13 @@ TARGETS: tuple[Target, ...] = (
         "datadog",
         (
             Fact("profile", "dictionary", _STANDARD_KEYS, "not verified"),
-            Fact("max_line", "512000", "The forwarder drops longer lines without a word", "code"),
+            Fact(
+                "max_line",
+                "250000",
+                "The Forwarder drops what is longer than 512,000 bytes as JSON, which doubles "
+                'each `\\` and `"` and has fields of its own',
+                "code",
+            ),
             Fact("compression", "gzip", "Known by the name's end or the first bytes", "code"),
         ),
         "Its intake takes times of the last 18 hours: the event's time stays an attribute",
