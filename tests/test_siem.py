@@ -210,6 +210,27 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_commands_of_aws_know_their_region(page: str) -> None:
+    """Those that make a queue, a topic or a permission: it is that of the bucket."""
+    for block in blocks(TEXTS[page], "sh"):
+        if re.search(r"^aws ", block, re.MULTILINE):
+            assert block.startswith("export AWS_DEFAULT_REGION=eu-central-1\n")
+
+
+def test_a_grok_parser_of_datadog_has_one_rule() -> None:
+    """No second one would be used."""
+    rules = [block for block in blocks(TEXTS["datadog"], "text") if "%{" in block]
+    assert [len(rule.splitlines()) for rule in rules] == [1, 1, 1]
+
+
+def test_the_function_of_datadog_has_its_name() -> None:
+    """The commands and the notification name the one that the stack makes."""
+    (name,) = re.findall(r"^FunctionName = (.+)$", TEXTS["datadog"], re.MULTILINE)
+    assert f':function:{name}"' in TEXTS["datadog"]
+    assert f"--function-name {name} " in TEXTS["datadog"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_tables_have_as_many_cells_in_each_row(page: str) -> None:
     """A pipe in a cell would end it."""
     faults = TEXTS[page].partition("## Known faults\n")[2]
