@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,18 @@ def test_commands_of_aws_know_their_region(page: str) -> None:
     for block in blocks(TEXTS[page], "sh"):
         if re.search(r"^aws ", block, re.MULTILINE):
             assert block.startswith("export AWS_DEFAULT_REGION=eu-central-1\n")
+
+
+def test_what_cribl_is_told_fits_together() -> None:
+    """The queue is an expression, and the breaker takes the longest line of ours."""
+    source, ruleset = (document for page, document in documents("id") if page == "cribl")
+    assert re.fullmatch(r"'https://sqs\.[^']+'", source["queueName"])
+    assert source["breakerRulesets"] == [ruleset["id"]]
+    assert f"a pipeline `{source['pipeline']}`" in TEXTS["cribl"]
+    assert f"__inputId.startsWith('{source['type']}:{source['id']}')" in TEXTS["cribl"]
+    (settings,) = (tomllib.loads(block) for block in blocks(TEXTS["cribl"], "toml"))
+    found = cefline.load_config({"max_line": settings["max_line"]}, {}, None).config
+    assert found.max_line == ruleset["rules"][0]["maxEventBytes"]
 
 
 def test_a_grok_parser_of_datadog_has_one_rule() -> None:
