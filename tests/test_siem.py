@@ -218,6 +218,19 @@ def test_commands_of_aws_know_their_region(page: str) -> None:
             assert block.startswith("export AWS_DEFAULT_REGION=eu-central-1\n")
 
 
+def test_qradar_searches_for_the_log_source_that_is_made() -> None:
+    """By its name, which is not its identifier."""
+    (name,) = re.findall(r"^Name = (.+)$", TEXTS["qradar"], re.MULTILINE)
+    searches = blocks(TEXTS["qradar"], "sql")
+    assert len(searches) == 2
+    assert all(f"LOGSOURCENAME(logsourceid) = '{name}'" in search for search in searches)
+
+
+def test_the_feed_of_secops_has_the_log_type_that_is_made() -> None:
+    (made,) = re.findall(r"Vendor/Product `(.+)`, Log Type `(.+)`", TEXTS["secops"])
+    assert f"Log type = {made[0]} ({made[1]})\n" in TEXTS["secops"]
+
+
 def test_what_cribl_is_told_fits_together() -> None:
     """The queue is an expression, and the breaker takes the longest line of ours."""
     source, ruleset = (document for page, document in documents("id") if page == "cribl")

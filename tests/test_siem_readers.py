@@ -296,6 +296,18 @@ def test_sumo_reads_every_event_by_our_patterns(corpus: Path) -> None:
         assert found == {ours: told[key] for ours, key in named.items() if key in told}
 
 
+def test_secops_reads_every_event_by_our_parser(corpus: Path) -> None:
+    """Its header and its time, for which values with blanks are no obstacle."""
+    parser = block("secops", "ruby", "not_cef").replace("\\\\", "\\")
+    first, second = re.findall(r'"(?:message|pairs)" => "(.*)"', parser)
+    for line in all_lines(corpus, "dictionary"):
+        whole = re.search(first, line)
+        assert whole is not None
+        assert [whole["signature"], whole["name"], whole["severity"]] == header(line)[3:]
+        found = re.search(second, whole["pairs"])
+        assert (found and found["rt"]) == dict(dictionary.pairs(line)).get("rt")
+
+
 @given(hostile.frames())
 def test_no_rule_of_python_splits_a_line(frame: pl.DataFrame) -> None:
     """As Datadog's Forwarder does."""
