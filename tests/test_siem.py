@@ -218,6 +218,22 @@ def test_commands_of_aws_know_their_region(page: str) -> None:
             assert block.startswith("export AWS_DEFAULT_REGION=eu-central-1\n")
 
 
+def test_splunk_is_told_which_times_have_another_key() -> None:
+    """Those outside of the target's window, by whose days the page names it."""
+    window = cefline.load_config({"target": "splunk"}, {}, None).config.time_window
+    first, last = (bound[:10] for bound in str(window).split("/"))
+    assert f"`CadoResponseEventTime` before {first} and after {last}" in TEXTS["splunk"]
+
+
+@pytest.mark.parametrize("page", ["graylog", "vector"])
+def test_vector_takes_no_message_before_its_events_are_out(page: str) -> None:
+    """Each of its sinks acknowledges."""
+    (text,) = (block for block in blocks(TEXTS[page], "yaml") if "\nsinks:" in block)
+    sinks = text.partition("\nsinks:\n")[2]
+    count = len(re.findall(r"^  \w+:$", sinks, re.MULTILINE))
+    assert count == sinks.count("    acknowledgements: {enabled: true}\n") == 2
+
+
 def test_qradar_searches_for_the_log_source_that_is_made() -> None:
     """By its name, which is not its identifier."""
     (name,) = re.findall(r"^Name = (.+)$", TEXTS["qradar"], re.MULTILINE)
