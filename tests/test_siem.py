@@ -93,6 +93,8 @@ def test_a_page_needs_no_other_one(page: str, tmp_path: Path) -> None:
     """How to install, our rights, credentials, an S3 service's address, and keys to search by."""
     assert "/opt/cefline/bin/pip install -c requirements.lock ." in TEXTS[page]
     assert [json.loads(block) for block in blocks(TEXTS[page], "json")].count(OURS) == 1
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", TEXTS[page])]
+    assert set(links) == {"../../README.md"}
     for name in ("AWS_ACCESS_KEY_ID", "`dvchost`", "`CadoResponseEventTime`"):
         assert name in TEXTS[page]
     (block,) = blocks(TEXTS[page], "toml")
