@@ -107,6 +107,34 @@ def test_a_page_needs_no_other_one(page: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_what_is_to_be_replaced(page: str) -> None:
+    """Each name that is an example, in the first sentence on the bucket, and no other."""
+    first, _, rest = TEXTS[page].partition("\n## Bucket\n\n")[2].partition("\n")
+    assert first.endswith(" are examples: replace them throughout. The three buckets must exist.")
+    names = r"acme-\w+|1{4}2{4}3{4}|\b\w+-central-\d|\b(?!s3\.)\w+\.example\.com"
+    assert sorted(re.findall(f"`({names})`", first)) == sorted({*re.findall(names, rest)})
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_tells_seconds_from_milliseconds(page: str) -> None:
+    """The counts of `verify` have the one, keys of an event the other."""
+    count = TEXTS[page].partition("\n## Count\n")[2].partition("\n## ")[0]
+    assert "`first_event_time` and `last_event_time` are seconds since 1970" in count
+    assert "`rt` and `CadoResponseEventTime` are milliseconds" in count
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_our_commands_have_our_settings(page: str) -> None:
+    """Without the file a command knows no endpoint of another S3 service."""
+    reach = {"preview", "export", "verify"}
+    given = [command for command in commands(TEXTS[page]) if command[1:]]
+    found = [command for command in given if command[0] in reach or "SOURCE" in command]
+    assert {name for name, *_ in found} >= reach
+    for command in found:
+        assert command[command.index("--config") + 1] == "/etc/cefline.toml"
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_our_settings_load(page: str, tmp_path: Path) -> None:
     """As a configuration, with nothing left to say on the command line."""
     (block,) = blocks(TEXTS[page], "toml")
