@@ -36,7 +36,7 @@ os.environ |= {
 time.tzset()
 
 hypothesis.settings.register_profile("quick", deadline=None)  # machines are busy at times
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=5000)
 _SOAK, _CI = (os.environ.get(name) for name in ("CEFLINE_SOAK", "CI"))
 hypothesis.settings.load_profile("soak" if _SOAK else "ci" if _CI else "quick")
