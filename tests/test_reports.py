@@ -137,7 +137,7 @@ def test_a_delivery_that_is_taken_up_has_the_same_report(site: Site, tmp_path: P
     other = Site(tmp_path / "other")
     (told,) = other.deliver(source, part_size=9_000)
     whole, page = spread_of(other, told.delivery), page_of(other, told.delivery)
-    for point in ("plans/", "turns/", "-000002.cef", "reports/", "manifests/"):
+    for point in ("plans/", "turns/", "-000002.cef", "reports/", "manifests/", "seen/"):
         again = Site(tmp_path / point.strip("/-"))
         again.killed(point, source, part_size=9_000)
         (report,) = again.deliver(source, part_size=9_000)
@@ -148,6 +148,17 @@ def test_a_delivery_that_is_taken_up_has_the_same_report(site: Site, tmp_path: P
     config = Config(sources=(source,), dest=shared.dest, part_size=9_000, split_size=30_000)
     assert by_workers(config).delivered == whole.events
     assert spread_of(shared, told.delivery) == whole
+
+
+def test_a_page_is_there_before_its_source_is_remembered(site: Site) -> None:
+    """Also where a run only catches up: nobody looks again at what is remembered."""
+    source = site.write("a.jsonl", b'{"msg": "m", "host": "h"}\n')
+    site.killed("manifests/", source)
+    assert [name.rpartition(".")[2] for name in reports(site)] == ["json"]
+    site.killed("seen/", source)
+    (known,) = site.deliver(source)
+    assert known.outcome == "known"
+    assert page_of(site, known.delivery).totals["events delivered"] == "1"
 
 
 def test_reports_are_not_made_twice(site: Site) -> None:

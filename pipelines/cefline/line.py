@@ -27,7 +27,7 @@ from cefline.parts import Ready, Work, staged
 from cefline.places import found
 from cefline.progress import Progress
 from cefline.report import PartReport, SourceReport, counted
-from cefline.reports import caught_up, kept, published
+from cefline.reports import kept, published
 from cefline.sources import Local, Source, check_unchanged, fetch
 from cefline.steps import unwatched
 from cefline.tally import refusal
@@ -123,7 +123,7 @@ def _deliver(source: Source, run: Run, folder: Path, expected: str) -> SourceRep
         raise SourceError(message, hint="The rest of it goes out when its content is back")
     for _ in range(_SEGMENTS):
         if plans.is_done(run.state, delivery):
-            return caught_up(known(source, delivery, run), run)
+            return known(source, delivery, run)
         try:
             return _segment(local, delivery, run, folder)
         except FencedError as err:
@@ -223,8 +223,8 @@ def _publish(work: Work, ready: Ready, run: Run) -> SourceReport:
     )
     if done is None:
         return known(source, work.delivery, run)
-    remember_delivery(source, report, done, run)
     told = told or published(report, run)
+    remember_delivery(source, report, done, run)  # last: what is remembered is not looked at again
     if not done.entries:
         nothing = "has no event that is selected" if report.tally.filtered else "holds no events"
         log.warning("%s %s", source.url, nothing)

@@ -10,6 +10,7 @@ from cefline.deliver import plans
 from cefline.deliver.seen import Seen, remember
 from cefline.errors import CeflineError, DeliveryError, UsageError
 from cefline.report import SourceReport
+from cefline.reports import caught_up
 
 if TYPE_CHECKING:
     from cefline.deliver.delivery import Done
@@ -55,10 +56,13 @@ def known(source: Source, delivery: str, run: Run) -> SourceReport:
             raise UsageError(message, hint=hint)
     if manifest.get("abandoned"):
         notes.append("its delivery was abandoned")
-    if not run.dry_run:
-        seen = Seen(source.key(run.config.variant()), delivery, "known")
-        remember(run.state, seen, {"url": source.url})
-    return SourceReport(source.url, "known", delivery=delivery, notes=tuple(notes))
+    report = SourceReport(source.url, "known", delivery=delivery, notes=tuple(notes))
+    if run.dry_run:
+        return report
+    report = caught_up(report, run)  # before it is remembered: then it is not looked at again
+    seen = Seen(source.key(run.config.variant()), delivery, "known")
+    remember(run.state, seen, {"url": source.url})
+    return report
 
 
 def remember_delivery(source: Source, report: SourceReport, done: Done, run: Run) -> None:

@@ -48,7 +48,7 @@ def published(report: SourceReport, run: Run) -> list[str]:
 
 def caught_up(report: SourceReport, run: Run) -> SourceReport:
     """Make the page of a delivery that was done before, where a run was killed before it did."""
-    if not run.config.reports or run.dry_run:
+    if not run.config.reports:
         return report
     try:
         left = plans.is_abandoned(run.state, report.delivery)
