@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cefline.config import Config
+from cefline.deliver import plans
 from cefline.deliver.store import LocalStore
 from cefline.errors import ConfigError
 from cefline.pages.delivery import delivery_page
@@ -25,6 +26,7 @@ from cefline.status import Status
 from tests import sample
 from tests.hostile import text
 from tests.pages import Page
+from tests.parts import KilledError, kill_at
 from tests.test_verify import Site, either, on_s3, site
 from tests.test_work import spread as by_workers
 from tests.test_work import timeline
@@ -148,6 +150,61 @@ def test_a_delivery_that_is_taken_up_has_the_same_report(site: Site, tmp_path: P
     config = Config(sources=(source,), dest=shared.dest, part_size=9_000, split_size=30_000)
     assert by_workers(config).delivered == whole.events
     assert spread_of(shared, told.delivery) == whole
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_numbers_are_of_the_settings_that_were_planned(site: Site, *, planned: bool) -> None:
+    """Whether the run that is killed had made the plan or not."""
+    lines = [b'{"msg": "m%d", "host": "h%d"}\n' % (n, n % 3) for n in range(9)]
+    source = site.write("a.jsonl", b"".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, "plans/", done=planned)
+        with pytest.raises(KilledError):
+            site.deliver(source, where="host != 'h0'")
+    (report,) = site.deliver(source, where="host == 'h0'")
+    assert_hosts(site, report.delivery, {"h1": 3, "h2": 3} if planned else {"h0": 3})
+
+
+def test_numbers_are_of_a_plan_that_another_run_made_first(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, theirs = plans.make_plan, {"where": "host == 'h0'"}
+
+    def beaten(state: LocalStore, plan: dict[str, Any]) -> dict[str, Any]:
+        if plan["segment"] == 1:
+            real(state, {**plan, "settings": {**plan["settings"], **theirs}})
+        return real(state, plan)
+
+    monkeypatch.setattr(plans, "make_plan", beaten)
+    lines = [b'{"msg": "m%d", "host": "h%d"}\n' % (n, n % 3) for n in range(9)]
+    delivery = site.one("a.jsonl", b"".join(lines))
+    assert site.manifest(delivery)["events_delivered"] == 3
+    assert_hosts(site, delivery, {"h0": 3})
+
+
+def test_numbers_that_are_not_of_the_plan_are_not_preferred(site: Site) -> None:
+    """Earlier versions kept numbers before the plan, so that another run's may be there."""
+    line = b'{"msg": "m", "host": "h"}\n'
+    source = site.write("a.jsonl", line)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, "reports/", done=False)
+        with pytest.raises(KilledError):
+            site.deliver(source)
+    (plan,) = (site.root / "_cefline/out/plans").iterdir()
+    delivery = plan.name.partition("-")[0]
+    stale = {"version": 1, "delivery": delivery, "spread": Spread(events=300).as_json()}
+    site.put(f"reports/{delivery}.json", json.dumps(stale).encode(), "_cefline/out")
+    site.deliver(source)
+    assert page_of(site, delivery).numbers("Top values of host") == {"h": 1}
+
+
+def assert_hosts(site: Site, delivery: str, hosts: dict[str, int]) -> None:
+    """Check that the numbers of a delivery, and its page, are of these hosts."""
+    assert dict(spread_of(site, delivery).names["host"].counts) == hosts
+    page = page_of(site, delivery)
+    assert page.numbers("Top values of host") == hosts
+    assert page.totals["events delivered"] == str(sum(hosts.values()))
+    assert "Counted for the charts" not in page.text
 
 
 def test_a_page_is_there_before_its_source_is_remembered(site: Site) -> None:

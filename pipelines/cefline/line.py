@@ -210,7 +210,7 @@ def _publish(work: Work, ready: Ready, run: Run) -> SourceReport:
     about = {"url": source.url, "size": source.size, "version": source.version}
     about |= {"sha256": work.local.sha256, "format": report.format, "dialect": report.dialect}
     what = (config.planned(), __version__, work.text_format, config.variant())
-    told = kept(report, run)
+    told: list[str] = []
     done = deliver(
         Delivery(work.delivery, about, *what),
         work.segment,
@@ -219,6 +219,7 @@ def _publish(work: Work, ready: Ready, run: Run) -> SourceReport:
         said=counted(replace(report, outcome="delivered")),
         wait=Patience(run.state, config.turn_timeout, partial(_rescue, run=run)),
         how=How(config.pace, config.assume, config.check, run.floor, config.readers),
+        begun=lambda: told.extend(kept(report, run)),
         verifying=partial(run.watch, "verify", source.url),
     )
     if done is None:

@@ -21,7 +21,11 @@ log = logging.getLogger("cefline")
 
 
 def kept(report: SourceReport, run: Run) -> list[str]:
-    """Keep how the events of a source are spread, before its manifest; return notes."""
+    """Keep how the events of a source are spread; return notes.
+
+    Only once its plan is fixed: a run that is killed before that decides on nothing, and numbers
+    that are kept stay.
+    """
     if not run.config.reports:
         return []
     try:
@@ -39,7 +43,9 @@ def published(report: SourceReport, run: Run) -> list[str]:
         from cefline.pages.delivery import delivery_page
 
         manifest = plans.manifest(run.state, report.delivery)
-        spread = reports.spread(run.state, report.delivery) or report.tally.spread
+        spread = report.tally.spread
+        if spread.events != manifest["events_delivered"]:  # of what another run converted
+            spread = reports.spread(run.state, report.delivery) or spread
         reports.publish(run.state, report.delivery, delivery_page(manifest, spread))
     except Exception as err:  # noqa: BLE001 - as above
         return [_missing(report, err)]

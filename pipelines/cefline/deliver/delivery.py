@@ -86,6 +86,7 @@ def deliver(
     said: Mapping[str, Any],
     wait: Callable[[Turn], None],
     how: How,
+    begun: Callable[[], object] = lambda: None,
     verifying: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Done | None:
     """Plan the parts, take the turn, put them out in order, and say that it is done.
@@ -98,6 +99,7 @@ def deliver(
         said: counts and rejects, for the manifest.
         wait: what is called with the open turn of another delivery, again and again.
         how: pace, what readers do, what to assume, and what to check.
+        begun: is called once the plan is fixed, where these are its parts.
         verifying: brackets the check of what is out.
 
     Returns:
@@ -113,6 +115,8 @@ def deliver(
         raise DeliveryError(message, hint="Raise part_size")
     own = _plan(delivery, segment, parts, dest)
     plan = plans.make_plan(state, own)
+    if not _differs(plan, own):
+        begun()
     turn = None
     published: list[Published] = []
     if parts or plan["parts"]:  # else there is no key, so no turn

@@ -1,6 +1,6 @@
 """Reports in the state: for people, beside the manifest, and evidence like the rejects.
 
-    reports/<delivery>.json     how the events of a delivery are spread, before its manifest
+    reports/<delivery>.json     how the events of a delivery are spread, after its plan
     reports/<delivery>.html     the page that shows it, after its manifest
 
 A delivery does not depend on them: they are made once, as well as can be.
