@@ -261,6 +261,24 @@ def test_a_value_that_the_sdk_does_not_take_is_no_failure(
     assert "1742" not in told
 
 
+def test_an_error_of_any_kind_as_the_sdk_is_set_up_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Newer ones raise RuntimeError where a provider of credentials is not there."""
+
+    def missing(*_: object) -> None:
+        message = "component tell-tale is not there"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(otel._Spans, "__init__", missing)  # noqa: SLF001 - where it is raised
+    write(tmp_path / "in", "a.jsonl", "x")
+    report = run(tmp_path)
+    assert (report.exit_code, report.delivered) == (0, 1)
+    (told,) = [r.message for r in caplog.records if r.levelname == "WARNING"]
+    assert "OTEL_*" in told
+    assert "tell-tale" not in told
+
+
 def test_a_signal_is_not_held_up_by_a_collector(tmp_path: Path) -> None:
     """The bound holds there as well; the command says what it says without a collector."""
     write(tmp_path / "in", "a.jsonl", *"abcdefgh")

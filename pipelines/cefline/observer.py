@@ -98,7 +98,8 @@ def _telemetry(config: Config) -> tuple[Watch, Send]:
         raise ConfigError(message, hint=hint) from err
     try:
         return otel.start(config.dest or "")
-    except (OSError, ValueError):  # the message may hold what is in a variable
+    except Exception:  # noqa: BLE001 - no run fails by whatever the SDK and its plugins raise
+        # Without its message, which may hold what is in a variable.
         log.warning("no traces: OpenTelemetry's SDK does not take the values of OTEL_* variables")
         return unwatched, _unsent
 
