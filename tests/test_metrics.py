@@ -345,10 +345,26 @@ def test_a_label_is_masked_and_bounded() -> None:
     assert {len(one) for one in long} == {200}
 
 
-@pytest.mark.parametrize("given", ["", "cefline.txt", ".prom", "s3://b/a.prom", "a/.prom"])
+@pytest.mark.parametrize(
+    "given", ["", "cefline.txt", ".prom", "s3://b/a.prom", "a/.prom", "a\0b.prom"]
+)
 def test_a_file_that_is_not_collected_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match=r"expected (text|a local file that ends in \.prom)"):
         PARSERS["metrics_file"](given)
+
+
+def test_a_name_that_no_file_has_is_a_problem_of_the_config(
+    place: Place, command: Callable[..., Result]
+) -> None:
+    """TOML can say it; it is found before anything is delivered."""
+    place.write("a.jsonl", events("a"))
+    config = place.root / "cefline.toml"
+    config.write_text('metrics_file = "a\\u0000b.prom"\n')
+    arguments = [str(place.root / "in"), str(place.root / "out"), "--settle", "0"]
+    done = command("export", *arguments, "--config", str(config))
+    assert (done.code, "Traceback" in done.err) == (78, False)
+    assert "metrics_file" in done.err
+    assert not (place.root / "out").exists()
 
 
 # Where it comes from, and what it costs.

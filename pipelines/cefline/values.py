@@ -231,7 +231,7 @@ def place(given: object) -> str:
 def prom_file(given: object) -> str:
     """Return the path of a file that node_exporter's textfile collector reads."""
     found = text(given)
-    if "://" in found or not re.search(r"[^/]\.prom$", found):
+    if "://" in found or "\0" in found or not re.search(r"[^/]\.prom$", found):
         raise ValueError(_expected("a local file that ends in .prom: others are not collected"))
     return found
 
