@@ -280,8 +280,8 @@ def test_no_value_becomes_markup(
     )
     manifest = hostile_manifest(url + EVIL, field + EVIL, reason + EVIL)
     status = Status("done", "d" * 32, 1, 3, 0, 1, 5, "20260101T000000Z")
-    told = Told(status, url + EVIL, manifest["counts"], manifest["rejects"], spread)
-    for html in (delivery_page(manifest, spread), overview_page(url + EVIL, [told])):
+    told = Told(status, url + EVIL, manifest["counts"], manifest["rejects"])
+    for html in (delivery_page(manifest, spread), overview_page(url + EVIL, [told], spread)):
         page = Page(html)
         assert page.tags <= TAGS
         assert page.attributes <= ATTRIBUTES
@@ -387,6 +387,26 @@ def test_overview_of_little(site: Site, command: Callable[..., Result], tmp_path
     empty = command("report", str(tmp_path / "nothing"))
     assert empty.code == 0
     assert Page(empty.out).totals["deliveries"] == "0"
+
+
+def test_overview_charts_what_is_out_and_says_what_it_leaves_out(
+    site: Site, command: Callable[..., Result]
+) -> None:
+    """An abandoned delivery kept numbers of all its events; another one kept none."""
+    line = b'{"msg": "m", "host": "counted"}\n'
+    site.one("a.jsonl", line * 2)
+    assert "Counted for the charts" not in Page(command("report", site.dest).out).text
+    left = site.write("left.jsonl", b'{"msg": "n", "host": "left"}\n' * 9)
+    site.killed("-000001.cef", left)
+    open_ = Page(command("report", site.dest).out).rows("Deliveries")[1][2]
+    assert spread_of(site, open_).events == 9
+    assert command("abandon", site.dest, open_).code == 0
+    site.one("none.jsonl", line * 3, reports=False)
+    site.killed("manifests/", site.write("unseen.jsonl", line * 4))
+    page = Page(command("report", site.dest).out)
+    assert page.numbers("Top values of host") == {"counted": 6}
+    assert page.totals["events"] == "9"
+    assert "Counted for the charts: 6 of 9 events delivered." in page.text
 
 
 def test_a_page_goes_to_a_file(site: Site, command: Callable[..., Result]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from cefline import s3
@@ -33,9 +35,17 @@ def overview(config: Config) -> str:
 
     dest, state = stores(config, cache(partial(s3.connect, config.s3)))
     kept = {key for key, _ in state.list("reports/") if key.endswith(".json")}
+    whole, lock = Spread(), Lock()
+
+    def tell(one: Status) -> Told:
+        told, spread = _told(one, state, kept)
+        with lock:  # at once: there may be many, and each is as large as their sum
+            whole.add(spread)
+        return told
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        told = list(pool.map(partial(_told, state=state, kept=kept), status(config)))
-    return overview_page(dest.url, told)
+        told = list(pool.map(tell, status(config)))
+    return overview_page(dest.url, told, whole)
 
 
 def delivery_report(config: Config, delivery: str) -> str:
@@ -58,13 +68,19 @@ def delivery_report(config: Config, delivery: str) -> str:
     return delivery_page(manifest, reports.spread(state, delivery) or Spread())
 
 
-def _told(one: Status, state: Store, kept: set[str]) -> Told:
+def _told(one: Status, state: Store, kept: set[str]) -> tuple[Told, Spread]:
+    """Return what there is to tell of a delivery, and how its events are spread."""
     from cefline.pages.overview import Told
 
     if one.state not in {"done", "abandoned"}:
-        return Told(one)
+        return Told(one), Spread()
     manifest = plans.manifest(state, one.delivery)
-    key = f"reports/{one.delivery}.json"
-    spread = reports.spread(state, one.delivery) if key in kept else None
-    counted = manifest.get("counts", {}), manifest.get("rejects", [])
-    return Told(one, str(manifest["source"]["url"]), *counted, spread)
+    told = Told(
+        one, str(manifest["source"]["url"]), manifest.get("counts", {}), manifest.get("rejects", [])
+    )
+    if one.state == "abandoned":  # what is kept is of all its parts, and only some are out
+        return told, Spread()
+    if one.events is None:  # a run was killed before it remembered them
+        told = told._replace(status=replace(one, events=manifest.get("events_delivered")))
+    is_kept = f"reports/{one.delivery}.json" in kept
+    return told, (reports.spread(state, one.delivery) if is_kept else None) or Spread()

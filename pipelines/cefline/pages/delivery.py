@@ -10,7 +10,6 @@ from cefline import __version__
 from cefline.config import Config
 from cefline.pages import sections
 from cefline.pages.html import page
-from cefline.spread import NAMED
 from cefline.values import size_text
 
 if TYPE_CHECKING:
@@ -61,18 +60,7 @@ def stamp_text(stamp: str) -> str:
 
 
 def _sections(manifest: Mapping[str, Any], spread: Spread) -> Iterator[Section]:
-    events = manifest["events_delivered"]
-    if spread.events != events:
-        note = f"Counted for the charts: {spread.events:,} of {events:,} events delivered."
-        yield sections.Section("How the events are spread", [note], None, [], [], [])
-    if spread.events:
-        yield sections.by_severity(spread, spread.events)
-        yield sections.by_source(spread, spread.events)
-        yield from (
-            sections.top(name, spread.names[name], spread.events)
-            for name in NAMED
-            if name in spread.names
-        )
+    yield from sections.spread_out(spread, manifest["events_delivered"])
     yield from sections.problems(manifest.get("counts", {}), manifest.get("rejects", []))
     yield from sections.parts(manifest["parts"])
 

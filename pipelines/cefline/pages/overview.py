@@ -11,12 +11,12 @@ from cefline.pages import sections
 from cefline.pages.delivery import stamp_text
 from cefline.pages.html import page
 from cefline.pages.sections import Section
-from cefline.spread import NAMED, Spread
 from cefline.values import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from cefline.spread import Spread
     from cefline.status import Status
 
 _LISTED = 5_000
@@ -29,15 +29,15 @@ class Told(NamedTuple):
     url: str = ""
     counts: Mapping[str, Mapping[str, int]] = {}
     rejects: Sequence[Mapping[str, Any]] = ()
-    spread: Spread | None = None
 
 
-def overview_page(dest: str, deliveries: Sequence[Told]) -> str:
+def overview_page(dest: str, deliveries: Sequence[Told], spread: Spread) -> str:
     """Return a page of HTML.
 
     Args:
         dest: URL of the destination.
         deliveries: done in the order of their turns, then the others.
+        spread: of the events of all that are done, as far as it was kept.
     """
     states = Counter(one.status.state for one in deliveries)
     sums = {
@@ -54,25 +54,16 @@ def overview_page(dest: str, deliveries: Sequence[Told]) -> str:
         dest=dest,
         period=f"Published {' to '.join(ends)}" if ends else "Nothing was published yet",
         totals=[*totals, ("stored", size_text(sums["stored_bytes"]))],
-        sections=list(_sections(deliveries)),
+        sections=list(_sections(deliveries, spread, sums["events"])),
         version=__version__,
     )
 
 
-def _sections(deliveries: Sequence[Told]) -> Iterator[Section]:
+def _sections(deliveries: Sequence[Told], spread: Spread, events: int) -> Iterator[Section]:
     yield sections.published(
         [(_minute(d.status.stamp), d.status.events or 0) for d in deliveries if d.status.stamp]
     )
-    whole = Spread()
-    for one in deliveries:
-        if one.spread is not None:
-            whole.add(one.spread)
-    if whole.events:
-        yield sections.by_severity(whole, whole.events)
-        yield sections.by_source(whole, whole.events)
-        for name in NAMED:
-            if name in whole.names:
-                yield sections.top(name, whole.names[name], whole.events)
+    yield from sections.spread_out(spread, events)
     counts: dict[str, Counter[str]] = {}
     rejects: Counter[tuple[str, str, str]] = Counter()
     for one in deliveries:

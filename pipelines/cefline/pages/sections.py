@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cefline.counts import PRESENT
 from cefline.pages import times
 from cefline.pages.charts import Series, over_time, ranked
-from cefline.spread import NAMES, SERIES
+from cefline.spread import NAMED, NAMES, SERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from markupsafe import Markup
 
@@ -42,6 +42,19 @@ class Section(NamedTuple):
     """Text first, numbers after it."""
     words: int = 1
     """So many columns are text."""
+
+
+def spread_out(spread: Spread, events: int) -> Iterator[Section]:
+    """Yield how events are spread, and how many of those delivered that is said of."""
+    if spread.events != events:
+        note = f"Counted for the charts: {spread.events:,} of {events:,} events delivered."
+        yield Section("How the events are spread", [note], None, [], [], [])
+    if spread.events:
+        yield by_severity(spread, spread.events)
+        yield by_source(spread, spread.events)
+        for name in NAMED:
+            if name in spread.names:
+                yield top(name, spread.names[name], spread.events)
 
 
 def by_severity(spread: Spread, events: int) -> Section:
