@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cefline.config import Config
 from cefline.deliver import plans
 from cefline.deliver.store import LocalStore
-from cefline.errors import ConfigError
+from cefline.errors import ConfigError, DeliveryError
 from cefline.pages.delivery import delivery_page
 from cefline.pages.overview import Told, overview_page
 from cefline.pages.times import BARS
@@ -407,6 +407,33 @@ def test_overview_charts_what_is_out_and_says_what_it_leaves_out(
     assert page.numbers("Top values of host") == {"counted": 6}
     assert page.totals["events"] == "9"
     assert "Counted for the charts: 6 of 9 events delivered." in page.text
+
+
+EMPTY = Spread().as_json()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        *({}, [], None, 7, "spread"),
+        *({**EMPTY, name: None} for name in ("level", "severities", "sources", "names")),
+        {**EMPTY, "severities": [[1, 2]]},
+        {**EMPTY, "names": {"host": [1]}},
+        {**EMPTY, "names": [1]},
+    ],
+)
+def test_numbers_that_are_damaged_are_named(
+    site: Site,
+    command: Callable[..., Result],
+    found: Any,  # noqa: ANN401 - any of JSON's types
+) -> None:
+    delivery = site.one("a.jsonl", b'{"msg": "m"}\n')
+    key = f"reports/{delivery}.json"
+    site.put(key, json.dumps({"version": 1, "spread": found}).encode(), "_cefline/out")
+    for asked in ([], ["--delivery", delivery]):
+        done = command("report", site.dest, *asked)
+        assert (done.code, done.out) == (DeliveryError.exit_code, "")
+        assert f"{key} is no object of cefline's" in done.err
 
 
 def test_a_page_goes_to_a_file(site: Site, command: Callable[..., Result]) -> None:

@@ -30,11 +30,13 @@ def spread(state: Store, delivery: str) -> Spread | None:
     Raises:
         DeliveryError: something else is there.
     """
+    key = f"reports/{delivery}.json"
     try:
-        said = states.load(state, f"reports/{delivery}.json", "spread")
+        return Spread.of_json(states.load(state, key, "spread")["spread"])
     except MissingError:
         return None
-    return Spread.of_json(said["spread"])
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        raise states.not_ours(state, key) from err
 
 
 def is_due(state: Store, delivery: str) -> bool:

@@ -47,9 +47,14 @@ def load(state: Store, key: str, *needed: str) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict) or not set(needed) <= set(content):
-        message = f"{state.url}/{key} is no object of cefline's"
-        raise DeliveryError(message, hint="Something else wrote there; give --state another place")
+        raise not_ours(state, key)
     return content
+
+
+def not_ours(state: Store, key: str) -> DeliveryError:
+    """Return the error of an object that is something else."""
+    message = f"{state.url}/{key} is no object of cefline's"
+    return DeliveryError(message, hint="Something else wrote there; give --state another place")
 
 
 def bind(state: Store, dest: Store, *, hive: bool, adopt: bool = False) -> None:
