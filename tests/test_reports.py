@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from collections import Counter
@@ -446,6 +448,53 @@ def test_a_page_goes_to_a_file(site: Site, command: Callable[..., Result]) -> No
     assert "page.html" in failed.err
     assert command("report", site.dest, "--delivery", "f" * 32).code == 2
     assert command("report").code == 2
+
+
+def test_a_page_that_can_t_be_written_leaves_the_one_before_it(
+    site: Site, command: Callable[..., Result]
+) -> None:
+    site.one("a.jsonl", b'{"msg": "m", "host": "h"}\n')
+    made = site.root / "pages" / "o.html"
+    made.parent.mkdir()
+    assert command("report", site.dest, "-o", str(made)).code == 0
+    before = made.read_bytes()
+    code = (
+        "import resource\n"
+        "from cefline.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "main()\n"
+    )
+    arguments = ["report", site.dest, "-o", str(made)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, check=False, text=True
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert str(made) in done.stderr
+    assert made.read_bytes() == before
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_a_page_is_for_its_owner_unless_another_was_there(
+    site: Site, command: Callable[..., Result]
+) -> None:
+    """It holds values of events. Links stay what they are, and what is no file is written to."""
+    site.one("a.jsonl", b'{"msg": "m", "host": "h"}\n')
+    made, link = site.root / "o.html", site.root / "link.html"
+    link.symlink_to(made)
+    assert command("report", site.dest, "-o", str(link)).code == 0
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    made.write_bytes(b"old")
+    made.chmod(0o640)
+    assert command("report", site.dest, "-o", str(link)).code == 0
+    assert stat.S_IMODE(made.stat().st_mode) == 0o640
+    assert made.read_bytes() != b"old"
+    assert link.is_symlink()
+    pipe = site.root / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert command("report", site.dest, "-o", str(pipe)).code == 0
+    assert os.read(reader, 1 << 20) == made.read_bytes()
+    os.close(reader)
 
 
 def test_tables_are_bounded(site: Site) -> None:

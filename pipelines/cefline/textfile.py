@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cefline import wholefile
 from cefline.metrics import KEPT, METRICS, label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _LARGEST = 1 << 20
 """Bytes of a file that is taken for one of ours."""
@@ -68,15 +67,4 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         OSError: it can't be written; what was there is as it was.
     """
-    # Of a name that is not read: the collector takes all that ends in .prom.
-    number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            os.fchmod(number, 0o644)  # node_exporter is another user
-            file.flush()
-            os.fsync(number)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    wholefile.write(path, content, 0o644)  # node_exporter is another user

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cefline import wholefile
 from cefline.cli import logs
 from cefline.cli.options import at_dest, with_settings
 from cefline.cli.output import write
@@ -40,6 +43,15 @@ def report(dest: str | None, file: Path | None, **options: Any) -> None:  # noqa
         write(body)
         return
     try:
-        output.write_bytes(body)
+        _put(output, body)
     except OSError as err:
         raise of_system(err, str(output)) from err
+
+
+def _put(path: Path, body: bytes) -> None:
+    """Write a page in the place of the one before it, whose rights it gets."""
+    if path.exists() and not path.is_file():  # a pipe or a terminal: nothing to replace
+        path.write_bytes(body)
+        return
+    rights = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600  # it is evidence
+    wholefile.write(Path(os.path.realpath(path)), body, rights)
