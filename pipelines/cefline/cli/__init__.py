@@ -14,7 +14,7 @@ from cefline import __version__, allocators
 from cefline.cli.deliver import export
 from cefline.cli.look import config_command, fields, preview, rejects
 from cefline.cli.options import EXIT_CODES
-from cefline.cli.output import complain
+from cefline.cli.output import complain, open_closed
 from cefline.cli.prove import abandon, status, verify
 from cefline.cli.report import report
 from cefline.errors import CeflineError
@@ -22,6 +22,7 @@ from cefline.errors import CeflineError
 
 def main() -> None:
     """Run a command and exit with its code; a problem of the user's never shows a traceback."""
+    open_closed()
     # Parallel over batches instead: must be set before polars is imported.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     allocators.sparing()
@@ -29,7 +30,8 @@ def main() -> None:
     try:
         code = commands.main(standalone_mode=False)
     except click.ClickException as err:
-        err.show()
+        with suppress(OSError):
+            err.show()
         code = err.exit_code
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted; the next run goes on")

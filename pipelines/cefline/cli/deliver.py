@@ -122,13 +122,16 @@ def _placed(found: Settings, places: tuple[str, ...]) -> Config:
 
 
 def _print_report(report: Report, *, as_json: bool, quiet: bool) -> None:
-    for source in report.sources:
-        if source.error is not None:
-            complain(str(source.error))
-    if as_json:
-        say(json.dumps(report.as_json(), ensure_ascii=False))
-    elif not quiet:
-        say("\n".join(report.lines()))
+    """Print the report, and complain whatever becomes of it."""
+    try:
+        if as_json:
+            say(json.dumps(report.as_json(), ensure_ascii=False))
+        elif not quiet:
+            say("\n".join(report.lines()))
+    finally:
+        for source in report.sources:
+            if source.error is not None:
+                complain(str(source.error))
 
 
 def _disabled(found: Settings, *, as_json: bool) -> None:

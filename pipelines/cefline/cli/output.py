@@ -5,12 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 
 import click
 
 from cefline.cli import logs
 
 log = logging.getLogger("cefline")
+
+
+def open_closed() -> None:
+    """Open the standard streams that this process was started without: nobody reads them.
+
+    Otherwise the next file that is opened, perhaps a part, would be standard error.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def say(text: str) -> bool:
@@ -30,8 +45,12 @@ def write(text: bytes | memoryview) -> bool:
 
 
 def complain(text: str) -> None:
-    """Print a message on standard error: in words, or as a log line where all is to be JSON."""
+    """Print a message on standard error: in words, or as a log line where all is to be JSON.
+
+    A full disk below it must not change how a run ends.
+    """
     if logs.all_json():
         log.error("%s", text)
     else:
-        click.echo(f"cefline: {text}", err=True)
+        with suppress(OSError):
+            click.echo(f"cefline: {text}", err=True)
