@@ -73,8 +73,8 @@ def test_a_failure_is_mailed(home: Path) -> None:
     assert "b.jsonl" in (home / "cefline.log").read_text(encoding="utf-8").splitlines()[-1]
 
 
-def test_an_overlap_is_mailed_as_75(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TMPDIR")  # the line's environment has none
+def test_an_overlap_is_mailed_as_75(home: Path) -> None:
+    """The line's environment has no TMPDIR, and this one has."""
     with held(Config(dest=f"{home}/out", state=f"{home}/state")):
         assert called(home) == "cefline ended with 75: see cefline.log\n"
     log = (home / "cefline.log").read_text(encoding="utf-8")

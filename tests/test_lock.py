@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cefline.cli import lock
 from cefline.cli.lock import held, path_of
 from cefline.config import Config
 from cefline.errors import ConfigError, TryAgainError
@@ -85,9 +89,93 @@ def test_whatever_is_in_the_file_is_no_message(tmp_path: Path, content: bytes) -
             pass
 
 
-def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, staging_root: Path) -> None:
-    (staging_root / "locks").mkdir(parents=True, mode=0o700)
-    staging_root.chmod(0o700)
-    (staging_root / "locks").chmod(0o777)
-    with pytest.raises(ConfigError, match="private"), held(Config(dest=str(tmp_path / "out"))):
+def test_a_destination_has_one_lock_however_it_is_spelt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    monkeypatch.chdir(tmp_path)
+    spelt = ["x/out", "./x/out", "x/y/../out", "x/out/", str(tmp_path / "x" / "out"), "link/out"]
+    assert len({path_of(Config(dest=dest)) for dest in spelt}) == 1
+    state = {path_of(Config(dest="x/out", state=s)) for s in ["s", "./s", str(tmp_path / "s")]}
+    assert len(state) == 1
+    assert len({path_of(Config(dest=d)) for d in ["s3://b/x", "s3://b/x/"]}) == 1
+    assert path_of(Config(dest="s3://b/x")) != path_of(Config(dest="s3://b/y"))
+
+
+def test_the_lock_is_in_one_place_whatever_tmpdir_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(dest=str(tmp_path / "out"))
+    path = path_of(config)
+    for folder in ("a", "b"):
+        monkeypatch.setenv("TMPDIR", str(tmp_path / folder))
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
+        assert path_of(config) == path
+    monkeypatch.setattr(lock, "PLACES", (tmp_path / "none",))
+    assert path_of(config).is_relative_to(tmp_path / "b")  # where there is no other
+
+
+def test_a_lock_that_was_removed_while_it_was_opened_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who ends removes the file; whoever has opened it by then takes the next one."""
+    config = Config(dest=str(tmp_path / "out"))
+    first, opened = held(config), os.open
+    first.__enter__()
+
+    def slow(*arguments: Any) -> int:  # noqa: ANN401 - as open has them
+        descriptor = opened(*arguments)
+        monkeypatch.setattr(os, "open", opened)
+        first.__exit__(None, None, None)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", slow)
+    with held(config), pytest.raises(TryAgainError), held(config):
+        pass
+    assert not path_of(config).exists()
+
+
+@pytest.mark.parametrize("call", ["open", "ftruncate", "pwrite"])
+def test_a_full_disk_is_told_with_the_lock_s_path(
+    command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    dest = str(tmp_path / "out")
+    path = path_of(Config(dest=dest))
+    real = getattr(os, call)
+
+    def full(*arguments: Any) -> Any:  # noqa: ANN401 - as the real one
+        if call == "open" and arguments[0] != path:
+            return real(*arguments)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, call, full)
+    result = command("export", SOURCE, dest)
+    assert result.code == 75
+    assert f"{path}: the disk is full" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_system_without_locks_is_told(
+    command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    result = command("export", SOURCE, str(tmp_path / "out"))
+    assert result.code == 1
+    assert f"{path_of(Config(dest=str(tmp_path / 'out')))}: No locks available" in result.err
+
+
+def test_a_folder_that_others_can_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "PLACES", (tmp_path,))
+    config = Config(dest=str(tmp_path / "out"))
+    folder = path_of(config).parent
+    folder.mkdir(parents=True, mode=0o700)
+    folder.parent.chmod(0o700)
+    folder.chmod(0o777)
+    with pytest.raises(ConfigError, match="private"), held(config):
         pass

@@ -10,8 +10,10 @@ import fcntl
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+import tempfile
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cefline.config import default_state
@@ -20,9 +22,12 @@ from cefline.errors import TryAgainError, of_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cefline.config import Config
+
+
+PLACES = (Path("/var/tmp"), Path("/tmp"))  # noqa: S108 - a private folder in one of them
+"""Where the folder of locks may be: TMPDIR must not keep a service and a shell from meeting."""
 
 
 @contextmanager
@@ -30,37 +35,61 @@ def held(config: Config) -> Iterator[None]:
     """Hold the lock of a destination; the system lets it go, however this process ends.
 
     Raises:
-        TryAgainError: another run holds it.
+        TryAgainError: another run holds it, or the disk is full.
         ConfigError: the folder of locks is not private.
     """
     path = path_of(config)
     staging.make_private(path.parent.parent)
     staging.make_private(path.parent)
+    descriptor = _taken(path, str(config.dest))
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError as err:
-        raise of_system(err, str(path)) from err
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            message = f"another run is delivering to {config.dest}: {_holder(descriptor)}"
-            hint = "Let it end, or run beside it with --no-lock"
-            raise TryAgainError(message, hint=hint) from err
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": since}).encode(), 0)
         yield
     finally:
-        os.close(descriptor)  # the file stays: removed, two runs could hold two files of its name
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
 
 
 def path_of(config: Config) -> Path:
-    """Return the lock of a destination and its state."""
+    """Return the lock of a destination and its state, however these are spelt."""
     dest = str(config.dest)
-    where = f"{dest}\0{config.state or default_state(dest)}"
+    where = f"{_spelt_out(dest)}\0{_spelt_out(config.state or default_state(dest))}"
     digest = hashlib.sha256(where.encode(errors="surrogatepass")).hexdigest()[:32]
-    return staging.default_root() / "locks" / digest
+    usable = (place for place in PLACES if os.access(place, os.W_OK | os.X_OK))
+    place = next(usable, Path(tempfile.gettempdir()))
+    return place / f"cefline-{os.getuid()}" / "locks" / digest
+
+
+def _spelt_out(place: str) -> str:
+    return place.rstrip("/") if "://" in place else os.path.realpath(place)
+
+
+def _taken(path: Path, dest: str) -> int:
+    """Return the locked file, as a descriptor."""
+    try:
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                _take(descriptor, dest)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+            os.close(descriptor)  # who held it has removed it: another run may hold one of its name
+    except OSError as err:
+        raise of_system(err, str(path)) from err
+
+
+def _take(descriptor: int, dest: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        message = f"another run is delivering to {dest}: {_holder(descriptor)}"
+        raise TryAgainError(message, hint="Let it end, or run beside it with --no-lock") from err
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": since}).encode(), 0)
 
 
 def _holder(descriptor: int) -> str:
