@@ -116,6 +116,13 @@ def test_cron_itself_runs_the_line(home: Path) -> None:
     assert reports(home) == [300]
 
 
+def test_a_stopped_service_is_no_failure_and_its_files_can_be_listed() -> None:
+    """What can be written beside the state directory is for the user to say."""
+    lines = (UNITS / "cefline.service").read_text(encoding="utf-8").splitlines()
+    assert "SuccessExitStatus=75 143" in lines
+    assert any(line.startswith("#ReadWritePaths=/var/lib/node_exporter ") for line in lines)
+
+
 @pytest.mark.slow
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     """Each setting is known, and the service has few rights."""
@@ -124,6 +131,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         text = (UNITS / name).read_text(encoding="utf-8")
         command = str(Path(sys.executable).with_name("cefline"))
         text = text.replace("/opt/cefline/bin/cefline", command).replace("User=cefline\n", "")
+        text = text.replace("#ReadWritePaths=", "ReadWritePaths=")  # as where it is needed
         (tmp_path / name).write_text(text, encoding="utf-8")
     units = [str(tmp_path / name) for name in ("cefline.service", "cefline.timer")]
     done = subprocess.run(
