@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pty
+import re
+import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cefline.cli.logs import TextLines
 from cefline.cli.standing import drawn
 from cefline.config import Config
 from cefline.heartbeat import logged
 from cefline.job import export
 from cefline.progress import Progress
+from cefline.shown import printable
 from tests import sample
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAMES = ["s3://cef/a.jsonl", "", "/", "[bold]x[/nothing]", "a\x1b[31m\n\0"]
@@ -112,3 +119,85 @@ def test_bars_are_drawn_on_a_terminal(
     assert "2,000" in shown
     assert "\x1b[31m" not in shown
     assert capsys.readouterr().out == ""
+
+
+def test_log_lines_stand_above_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, in order and as they are, whatever is in them; bars are taken away below them."""
+    names = [*NAMES, "https://cef/12:smile:" + "x" * 300]
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    log, written = logging.getLogger("cefline"), list[bytes]()
+    with terminal(written) as end, os.fdopen(end, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(TextLines())
+        monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+        with drawn(begun()):
+            for name in names:
+                time.sleep(0.3)
+                log.warning("%s failed", name)
+            time.sleep(0.3)
+        log.warning("after it")
+        assert handler.stream is stream
+    drawing = b"".join(written).decode()
+    assert drawing.count("1 of 3 sources") > len(names)
+    expected = [f" WARNING {printable(name)} failed" for name in names] + [" WARNING after it"]
+    assert [line[24:] for line in seen(drawing)] == expected
+
+
+@pytest.mark.parametrize("form", ["json", "auto"])
+def test_json_on_a_terminal_is_a_line_for_each_step(form: str, tmp_path: Path) -> None:
+    """There are no bars where JSON was asked for; else they say it alone."""
+    source, dest, written = str(sample.DATA / "sample.jsonl"), str(tmp_path), list[bytes]()
+    command = [sys.executable, "-m", "cefline", "export", source, dest, "--log-format", form]
+    with terminal(written) as end, os.fdopen(end, "wb") as stream:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=stream)
+    shown = b"".join(written).decode()
+    if form == "json":
+        steps = [json.loads(line).get("event") for line in shown.splitlines()]
+        assert {"fetch", "convert", "publish", "source", "run"} <= set(steps)
+    else:
+        assert "\x1b[2K" in shown
+        assert "{" not in shown
+
+
+@contextmanager
+def terminal(written: list[bytes]) -> Iterator[int]:
+    """Yield the end of a terminal that a program has; what is written there is taken note of."""
+    ours, theirs = pty.openpty()
+
+    def read() -> None:
+        with suppress(OSError):  # there is no more once the other end is closed
+            while piece := os.read(ours, 1 << 16):
+                written.append(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield theirs
+    finally:
+        reader.join(60)
+        os.close(ours)
+
+
+def seen(drawing: str) -> list[str]:
+    """Return the lines that a terminal of any width shows in the end."""
+    lines, row, column = [""], 0, 0
+    for piece in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", drawing):
+        if piece == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif piece == "\r":
+            column = 0
+        elif piece == "\x1b[2K":
+            lines[row] = ""
+        elif up := re.fullmatch(r"\x1b\[(\d+)A", piece):
+            row -= int(up[1])
+        elif piece[0] != "\x1b":
+            lines[row] = (
+                lines[row][:column].ljust(column) + piece + lines[row][column + len(piece) :]
+            )
+            column += len(piece)
+        else:
+            assert re.fullmatch(r"\x1b\[(\?25[lh]|[0-9;]*m)", piece), piece
+    return [line for line in lines if line]

@@ -21,11 +21,11 @@ def configure(form: LogFormat, *, quiet: bool) -> None:
         form: `text`, `json`, or `auto`: text on a terminal, JSON elsewhere.
         quiet: whether warnings and errors alone are logged.
     """
-    terminal = sys.stderr.isatty()
+    bars = sys.stderr.isatty() and not is_json(form)  # they say it instead of lines
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(asked=form == "json") if is_json(form) else TextLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    logging.getLogger("cefline").setLevel(logging.WARNING if quiet or terminal else logging.INFO)
+    logging.getLogger("cefline").setLevel(logging.WARNING if quiet or bars else logging.INFO)
     # It logs tracebacks, and headers that it can't parse; a run tells what was not sent.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cefline.cli import logs
 from cefline.heartbeat import again_and_again, in_words, logged
 from cefline.shown import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cefline.config import LogFormat
     from cefline.progress import Progress
@@ -49,6 +50,31 @@ def drawn(progress: Progress) -> Iterator[None]:
             bars.add_row(Text(printable(name)), Text(one.step), bar, Text(in_words(one)))
         return Group(bars)
 
-    live = Live(console=Console(stderr=True), transient=True, auto_refresh=False)
-    with live, again_and_again(lambda: live.update(table(), refresh=True), _REDRAWN):
+    console = Console(stderr=True)
+    live = Live(console=console, transient=True, auto_refresh=False)
+    redrawn = again_and_again(lambda: live.update(table(), refresh=True), _REDRAWN)
+    # As text: nothing in a line is markup, is highlighted, or is broken where the terminal ends.
+    with _logged_to(lambda line: console.print(Text(line), end="", soft_wrap=True)), live, redrawn:
         yield
+
+
+class _Above(NamedTuple):
+    """A stream whose text stands above the bars: beside them it would be drawn over."""
+
+    write: Callable[[str], None]
+
+
+@contextmanager
+def _logged_to(show: Callable[[str], None]) -> Iterator[None]:
+    """Let lines of the log that go to standard error be shown in another way."""
+    handlers = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+    ]
+    before = [handler.setStream(_Above(show)) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            handler.setStream(stream)
