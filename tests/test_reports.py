@@ -25,6 +25,7 @@ from cefline.pages.times import table as timed
 from cefline.shown import printable
 from cefline.spread import Names, Spread, short
 from cefline.status import Status
+from cefline.values import size_text
 from tests import sample
 from tests.hostile import text
 from tests.pages import Page
@@ -495,6 +496,23 @@ def test_a_page_is_for_its_owner_unless_another_was_there(
     assert command("report", site.dest, "-o", str(pipe)).code == 0
     assert os.read(reader, 1 << 20) == made.read_bytes()
     os.close(reader)
+
+
+def test_numbers_of_events_are_no_bytes_whatever_a_source_is_called(site: Site) -> None:
+    """A source gives a column its title."""
+    lines = [
+        b'{"msg": "m%d", "source": "%s", "eventTime": 1}\n' % (n, name)
+        for name in (b"text", b"stored")
+        for n in range(1_667)
+    ]
+    delivery = site.one("a.jsonl", b"".join(lines), part_size=1 << 20)
+    page = page_of(site, delivery)
+    ((_, *numbers),) = page.rows(SOURCES)
+    assert numbers == ["1,667", "1,667", "3,334"]
+    (part,) = site.manifest(delivery)["parts"]
+    sizes = [size_text(part["text_bytes"]), size_text(part["stored_bytes"])]
+    assert page.rows("Parts")[0][1:] == ["3,334", *sizes]
+    assert page.rows("Events by partition")[0][1:] == ["1", "3,334", *sizes]
 
 
 def test_tables_are_bounded(site: Site) -> None:

@@ -14,7 +14,6 @@ import jinja2
 from markupsafe import Markup
 
 from cefline.shown import printable
-from cefline.values import size_text
 
 
 def page(template: str, **values: Any) -> str:  # noqa: ANN401 - a template's own
@@ -49,11 +48,9 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _number(value: int | str, column: str) -> str:
-    """Return a cell: bytes in units, counts by thousands, all else as it is."""
-    if isinstance(value, str):
-        return value
-    return size_text(value) if column in {"text", "stored"} else f"{value:,}"
+def _number(value: int | str) -> str:
+    """Return a cell: counts by thousands, all else as it is."""
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template gives

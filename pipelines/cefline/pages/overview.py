@@ -80,7 +80,7 @@ def _sections(deliveries: Sequence[Told], spread: Spread, events: int) -> Iterat
 def _listed(deliveries: Sequence[Told]) -> Section:
     newest = sorted(deliveries, key=lambda one: one.status.turn or 0, reverse=True)
     rows = [
-        (d.url, s.state, s.delivery, stamp_text(s.stamp), *map(_or_blank, _numbers(s)))
+        (d.url, s.state, s.delivery, stamp_text(s.stamp), *_numbers(s))
         for d, s in ((one, one.status) for one in newest[:_LISTED])
     ]
     more = len(newest) - _LISTED
@@ -89,12 +89,10 @@ def _listed(deliveries: Sequence[Told]) -> Section:
     return Section("Deliveries", notes, None, [], [*head, "stored"], rows, words=4)
 
 
-def _numbers(status: Status) -> tuple[int | None, ...]:
-    return status.turn, status.events, status.rejected, status.parts, status.stored_bytes
-
-
-def _or_blank(number: int | None) -> int | str:
-    return "" if number is None else number
+def _numbers(status: Status) -> Iterator[int | str]:
+    for number in (status.turn, status.events, status.rejected, status.parts):
+        yield "" if number is None else number
+    yield "" if status.stored_bytes is None else size_text(status.stored_bytes)
 
 
 def _minute(stamp: str) -> int:

@@ -9,6 +9,7 @@ from cefline.counts import PRESENT
 from cefline.pages import times
 from cefline.pages.charts import Series, over_time, ranked
 from cefline.spread import NAMED, NAMES, SERIES
+from cefline.values import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ class Section(NamedTuple):
     """Class and name of each colour; none where there is one."""
     head: list[str]
     rows: Sequence[Row]
-    """Text first, numbers after it."""
+    """Text first, numbers after it; bytes are text already, as they are to be shown."""
     words: int = 1
     """So many columns are text."""
 
@@ -155,7 +156,7 @@ def parts(entries: Sequence[Mapping[str, Any]]) -> tuple[Section, Section]:
             row[0] + 1, *(a + entry[n] for a, n in zip(row[1:], numbers, strict=True))
         ]  # fmt: skip
     listed = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))
-    rows = [(name, *row) for name, row in listed]
+    rows = [(name, n, *_sized(*row)) for name, (n, *row) in listed]
     bars = _bars([(name, row[1]) for name, row in listed[:_CHARTED]], "parts")
     head = ["parts", "events", "text", "stored"]
     whole = Section(
@@ -166,9 +167,13 @@ def parts(entries: Sequence[Mapping[str, Any]]) -> tuple[Section, Section]:
         ["partition", *head],
         rows[:_ROWS],
     )
-    each = [(e["key"], *(e[n] for n in numbers)) for e in entries[:_ROWS]]
+    each = [(e["key"], *_sized(*(e[n] for n in numbers))) for e in entries[:_ROWS]]
     notes = _told_more(entries, "parts")
     return whole, Section("Parts", notes, None, [], ["key", *head[1:]], each)
+
+
+def _sized(events: int, text_bytes: int, stored_bytes: int) -> tuple[int, str, str]:
+    return events, size_text(text_bytes), size_text(stored_bytes)
 
 
 def _told_more(rows: Sequence[Any], what: str) -> list[str]:
