@@ -13,6 +13,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -71,9 +72,50 @@ def test_nothing_is_divided_by_nothing() -> None:
     assert progress.total()[0].done == 0.0
     progress.begin([("a", 0)])
     progress.step("a", "fetch")
-    assert progress.total()[0].left() >= 0
+    assert progress.total()[0].rate() == 0.0
+    assert progress.total()[0].left() is None
     progress.leave("a")
     progress.leave("never begun")
+
+
+def test_rate_and_time_left_are_of_converting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of fetching nor of waiting before it, of a source and of all."""
+    clock = Mock(monotonic=Mock(return_value=0.0))
+    monkeypatch.setattr("cefline.progress.time", clock)
+    progress = Progress()
+    progress.begin([("a", 100), ("b", 100)])
+    for name, now in (("fetch", 10.0), ("convert", 1_000.0)):
+        clock.monotonic.return_value = now
+        progress.step("a", name)
+        assert (progress.sources()[0][1].rate(), progress.total()[0].rate()) == (0.0, 0.0)
+    clock.monotonic.return_value = 1_010.0
+    progress.advance("a", 500, 1, 0.5)
+    (_, one), (total, _, _) = progress.sources()[0], progress.total()
+    assert (one.rate(), one.left()) == (50.0, 10.0)
+    assert (total.rate(), total.left()) == (50.0, 30.0)
+    clock.monotonic.return_value = 5_000.0
+    progress.step("b", "fetch")
+    progress.advance("b", 0, 0, 0.0)  # of workers, which take no steps here
+    clock.monotonic.return_value = 5_001.0
+    progress.advance("b", 100, 1, 0.5)
+    assert (progress.sources()[1][1].rate(), progress.sources()[1][1].left()) == (100.0, 1.0)
+
+
+@pytest.mark.parametrize(("done", "told"), [(0.0, False), (0.5, True), (1.0, False)])
+def test_time_left_is_logged_where_it_can_be_told(
+    caplog: pytest.LogCaptureFixture, *, done: float, told: bool
+) -> None:
+    """While a source is converted; neither before nor after it."""
+    progress = Progress()
+    progress.begin([("a", 1000)])
+    progress.step("a", "convert")
+    progress.advance("a", 5, 5, done)
+    with caplog.at_level(logging.INFO, "cefline"), logged(progress, 0.01):
+        while len(caplog.records) < 2:
+            time.sleep(0.01)
+    for record in caplog.records[:2]:
+        assert ("seconds_left" in record.__dict__["said"]) is told
+        assert ("s left" in record.getMessage()) is told
 
 
 @pytest.mark.parametrize("url", NAMES)
@@ -85,7 +127,9 @@ def test_log_lines_come_while_nothing_moves(
     progress.begin([(url, 1000), ("b", 1000)])
     progress.step(url, "convert")
     progress.advance(url, 2000, 3_000_000, 0.5)
+    before = set(threading.enumerate())
     with caplog.at_level(logging.INFO, "cefline"), logged(progress, 0.01):
+        (thread,) = set(threading.enumerate()) - before
         while len(caplog.records) < 6:
             time.sleep(0.01)
     one, every = (record.__dict__["said"] for record in caplog.records[:2])
@@ -93,7 +137,7 @@ def test_log_lines_come_while_nothing_moves(
     assert (every["sources"], every["sources_through"], every["done"]) == (2, 0, 0.25)
     assert "convert, 50%, 2,000 events, 3 MB of text, " in caplog.records[0].getMessage()
     assert capsys.readouterr().out == ""
-    assert [thread for thread in threading.enumerate() if thread.name == "progress"] == []
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("url", [*NAMES, "\udce9" * 99])

@@ -55,16 +55,18 @@ def _log(progress: Progress) -> None:
 
 
 def _counts(one: Standing) -> dict[str, float]:
+    left = one.left()
     return {
         "done": round(one.done, 4),
         "events": one.events,
         "text_bytes": one.text_bytes,
-        "seconds_left": round(one.left()),
+        **({} if left is None else {"seconds_left": round(left)}),
     }
 
 
 def in_words(one: Standing) -> str:
     """Return how far it is; the time that is left, once it can be told."""
-    left = f", {one.left():,.0f} s left" if 0 < one.done < 1 else ""
+    seconds = one.left()
+    left = "" if seconds is None else f", {seconds:,.0f} s left"
     rate = f"{one.events:,} events, {one.text_bytes / 1e6:,.0f} MB of text, {one.rate():,.0f}/s"
     return f"{one.done:.0%}, {rate}{left}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,15 +22,26 @@ class Standing:
     text_bytes: int = 0
     done: float = 0.0
     """The part that is converted, 0 to 1."""
-    began: float = field(default_factory=time.monotonic)
+    began: float | None = None
+    """When converting began: what is fetched, or waited for, is no part of the rate."""
+
+    def begin(self) -> None:
+        """Take note that converting begins, unless it has."""
+        if self.began is None:
+            self.began = time.monotonic()
 
     def rate(self) -> float:
         """Return the events in a second."""
-        return self.events / max(time.monotonic() - self.began, 0.001)
+        return self.events / max(self._spent(), 0.001)
 
-    def left(self) -> float:
-        """Return the seconds that are left, as far as can be told."""
-        return (time.monotonic() - self.began) * (1 - self.done) / max(self.done, 0.001)
+    def left(self) -> float | None:
+        """Return the seconds that are left; None where that can't be told."""
+        if self.began is None or not 0 < self.done < 1:
+            return None
+        return self._spent() * (1 - self.done) / self.done
+
+    def _spent(self) -> float:
+        return 0.0 if self.began is None else time.monotonic() - self.began
 
 
 class Progress:
@@ -53,7 +64,10 @@ class Progress:
     def step(self, url: str, name: str) -> None:
         """Take note that a source takes a step."""
         with self._lock:
-            self._of(url).step = name
+            one = self._of(url)
+            one.step = name
+            for standing in (one, self._total) if name == "convert" else ():
+                standing.begin()
 
     def advance(self, url: str, events: int, text_bytes: int, done: float) -> None:
         """Take note of more events and bytes of text, and how much of a source is converted."""
@@ -61,6 +75,7 @@ class Progress:
             one = self._of(url)
             one.done = done
             for standing in (one, self._total):
+                standing.begin()
                 standing.events += events
                 standing.text_bytes += text_bytes
 
