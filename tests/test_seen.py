@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cefline.deliver.seen import Seen, error, failure_key, load, remember, source_key
+from cefline.errors import SourceError, TooManyRejectsError
 from cefline.sources import Source
 from tests.parts import TEXT, local_store, s3_store
 
@@ -80,16 +81,17 @@ def test_a_failure_is_known_under_its_settings(state: LocalStore) -> None:
     """Each of them has a message of its own."""
     other = replace(FAILED, stamp="9999", numbers=(1,))
     for number, seen in enumerate((FAILED, other)):
-        remember(state, seen, {"error": f"error {number}"})
+        remember(state, seen, {"told": SourceError(f"error {number}").told()})
     assert load(state) == {failure_key(K, "5e77"): FAILED, failure_key(K, "9999"): other}
-    assert [error(state, seen) for seen in (FAILED, other)] == ["error 0", "error 1"]
+    assert [error(state, seen).message for seen in (FAILED, other)] == ["error 0", "error 1"]
 
 
 def test_the_error_of_a_source_is_kept(state: LocalStore) -> None:
     """It is told again, without reading the source again."""
-    assert error(state, FAILED) == ""
-    remember(state, FAILED, {"url": "a.jsonl", "error": "20 of 20 rows rejected"})
-    assert error(state, FAILED) == "20 of 20 rows rejected"
+    assert (error(state, FAILED).message, error(state, FAILED).exit_code) == ("", 3)
+    err = TooManyRejectsError("20 of 20 rows rejected", hint="Look at them")
+    remember(state, FAILED, {"url": "a.jsonl", "told": err.told()})
+    assert str(error(state, FAILED)) == str(err)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ A message says what, where and what was expected; `hint` says what to do.
 
 import errno
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 TEMPORARY = 75
 CONFIGURATION = 78
@@ -15,6 +16,8 @@ _WORST_FIRST = (CONFIGURATION, TEMPORARY, 1, 2, 3)
 
 
 LATER = "It may work again later: the next run goes on where this one stopped"
+
+_UNCHANGED = "It has not changed, and was not read again; --retry-failed does"
 
 _CUT = "Export or copy it again; --accept-truncated keeps what is whole"
 
@@ -24,24 +27,39 @@ class CeflineError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        """Take what and where, and in `hint` what to do."""
+    def __init__(self, message: str, *, hint: str = "", sample: str = "") -> None:
+        """Take what and where, in `hint` what to do, in `sample` what of the source shows it."""
         super().__init__(message)
-        self.message = message
+        self.bare = message
+        self.message = f"{message}: {sample}" if sample else message
         self.hint = hint
+        self.sample = sample
 
     def about(self, place: str) -> Self:
         """Return the same error with the place it is about, if it does not name it yet."""
         if place in self.message:
             return self
-        error = type(self)(f"{place}: {self.message}", hint=self.hint)
+        error = type(self)(f"{place}: {self.bare}", hint=self.hint, sample=self.sample)
         error.__cause__ = self
         return error
 
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON, for another machine or a later run: `of_told` reads it."""
+        kind = next(kind.__name__ for kind in type(self).__mro__ if kind.__name__ in _KINDS)
+        said = {"kind": kind, "message": self.bare, "hint": self.hint, "sample": self.sample}
+        return {**said, "exit_code": self.exit_code}
+
+    def logged(self) -> str:
+        """Return message and hint without the sample: no log has what is in an event."""
+        return self._hinted(self.bare)
+
     def __str__(self) -> str:
-        """Return message and hint as one text."""
-        end = "\n" if "\n" in self.message else ". "
-        return f"{self.message}{end}{self.hint}" if self.hint else self.message
+        """Return message, sample and hint as one text."""
+        return self._hinted(self.message)
+
+    def _hinted(self, said: str) -> str:
+        end = "\n" if "\n" in said else ". "
+        return f"{said}{end}{self.hint}" if self.hint else said
 
 
 class UsageError(CeflineError):
@@ -57,9 +75,9 @@ class SourceError(CeflineError):
 class TruncatedError(SourceError):
     """A source breaks off; what is whole before that place could be kept."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", sample: str = "") -> None:
         """Take what and where."""
-        super().__init__(message, hint=hint or _CUT)
+        super().__init__(message, hint=hint or _CUT, sample=sample)
 
 
 class TooManyRejectsError(CeflineError):
@@ -84,18 +102,38 @@ class ConfigError(CeflineError):
     exit_code = CONFIGURATION
 
 
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        SourceError,
+        TruncatedError,
+        CeflineError,
+        UsageError,
+        TooManyRejectsError,
+        DeliveryError,
+        TryAgainError,
+        ConfigError,
+    )
+}
+
+
+def of_told(said: Mapping[str, Any]) -> CeflineError:
+    """Return the error that was told so; one without a kind is of its exit code's."""
+    of_code = (kind for kind in _KINDS.values() if kind.exit_code == said["exit_code"])
+    kind = _KINDS.get(said.get("kind", "")) or next(of_code, SourceError)
+    return kind(said["message"], hint=said.get("hint", ""), sample=said.get("sample", ""))
+
+
 def of_exit_code(exit_code: int, message: str, hint: str) -> CeflineError:
     """Return an error that was told as its parts, perhaps on another machine."""
-    kinds = (UsageError, TooManyRejectsError, TryAgainError, ConfigError)
-    kind = next((kind for kind in kinds if kind.exit_code == exit_code), SourceError)
-    return kind(message, hint=hint)
+    return of_told({"message": message, "hint": hint, "exit_code": exit_code})
 
 
-def failed_before(said: str, exit_code: int) -> CeflineError:
+def failed_before(err: CeflineError) -> CeflineError:
     """Return the error of a source that failed in an earlier run and has not changed since."""
-    kind = TooManyRejectsError if exit_code == TooManyRejectsError.exit_code else SourceError
-    hint = "It has not changed, and was not read again; --retry-failed does"
-    return kind(f"failed before: {said}", hint=hint)
+    kind = TooManyRejectsError if err.exit_code == TooManyRejectsError.exit_code else SourceError
+    hint = f"{err.hint}. {_UNCHANGED}" if err.hint else _UNCHANGED
+    return kind(f"failed before: {err.bare}", hint=hint, sample=err.sample)
 
 
 def of_system(err: OSError, place: str) -> CeflineError:

@@ -156,7 +156,7 @@ def _told(source: Source, job: Job) -> SourceReport | None:
     failed = job.known.get(seens.failure_key(key, job.config.judgement()))
     if failed is None or job.config.retry_failed:
         return _left(source, job.config.settle)
-    error = failed_before(seens.error(job.state, failed), failed.numbers[0])
+    error = failed_before(seens.error(job.state, failed))
     return SourceReport(source.url, "failed", delivery=failed.delivery, error=error)
 
 

@@ -82,4 +82,5 @@ def remember_failure(source: Source, delivery: str, err: CeflineError, run: Run)
         return
     seen = Seen(source.key(run.config.variant()), delivery, "failed", numbers=(err.exit_code,))
     seen = replace(seen, stamp=run.config.judgement())
-    remember(run.state, seen, {"url": source.url, "error": str(err.about(source.url))})
+    err = err.about(source.url)
+    remember(run.state, seen, {"url": source.url, "error": str(err), "told": err.told()})

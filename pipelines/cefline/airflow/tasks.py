@@ -216,9 +216,8 @@ def _done(task: Callable[[Config, Item], Item], config: Config, item: Item, *, l
     except CeflineError as err:
         if err.exit_code == TEMPORARY and not last:
             raise
-        log.warning("%s", err)
-        said = {"message": err.message, "hint": err.hint, "exit_code": err.exit_code}
-        return {**item, "error": said}
+        log.warning("%s", err.logged())
+        return {**item, "error": err.told()}
 
 
 def _delivered(reports: Iterable[SourceReport], new: set[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from cefline.deliver import state as states
 from cefline.deliver.store import Store
+from cefline.errors import CeflineError, of_told
 
 Outcome = Literal["done", "known", "failed", "tagged"]
 _RANK = {"known": 1, "done": 2}
@@ -75,10 +76,11 @@ def failure_key(source: str, judgement: str) -> str:
     return f"{source}-{judgement}"
 
 
-def error(state: Store, seen: Seen) -> str:
-    """Return the message with which a source failed."""
+def error(state: Store, seen: Seen) -> CeflineError:
+    """Return the error with which a source failed."""
     name = _name(seen)
-    return str(states.load(state, name, "error")["error"]) if state.exists(name) else ""
+    said = states.load(state, name, "told")["told"] if state.exists(name) else {}
+    return of_told({"message": "", "exit_code": seen.numbers[0], **said})
 
 
 def _parsed(name: str) -> Seen | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cefline import __version__, allocators
-from cefline.errors import CeflineError, ConfigError, TryAgainError, of_exit_code
+from cefline.errors import CeflineError, ConfigError, TryAgainError, of_told
 from cefline.spark.session import SHIP, told_apart
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def spread(spark: SparkSession, task: Callable[[str], str], items: list[Item]) -
         again: list[Item] = []
         for result in once(spark, task, items):
             if isinstance(result.error, TryAgainError) and attempt < _TRIES:
-                log.warning("tried again: %s", result.error)
+                log.warning("tried again: %s", result.error.logged())
                 again.append(result.item)
             else:
                 done.append(result)
@@ -75,7 +75,7 @@ def once(spark: SparkSession, task: Callable[[str], str], items: list[Item]) -> 
 
 def _told(item: Item, told: dict[str, Any]) -> Done:
     if "failed" in told:
-        return Done(item, of_exit_code(**told["failed"]))
+        return Done(item, of_told(told["failed"]))
     return Done(told["item"], None)
 
 
@@ -89,9 +89,8 @@ def task(step: str, config: Config, version: str, item: str) -> str:
     try:
         return json.dumps({"item": _worked(step, config, version, json.loads(item))})
     except CeflineError as err:
-        message = f"{err.message} (on worker {socket.gethostname()})"
-        failed = {"message": message, "hint": err.hint, "exit_code": err.exit_code}
-        return json.dumps({"failed": failed})
+        message = f"{err.bare} (on worker {socket.gethostname()})"
+        return json.dumps({"failed": {**err.told(), "message": message}})
     except Exception as err:  # noqa: BLE001 - its text must not be in Spark's logs
         last = traceback.extract_tb(err.__traceback__)[-1]
         where = f"{os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119 - no file is touched
