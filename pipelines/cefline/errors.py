@@ -124,11 +124,6 @@ def of_told(said: Mapping[str, Any]) -> CeflineError:
     return kind(said["message"], hint=said.get("hint", ""), sample=said.get("sample", ""))
 
 
-def of_exit_code(exit_code: int, message: str, hint: str) -> CeflineError:
-    """Return an error that was told as its parts, perhaps on another machine."""
-    return of_told({"message": message, "hint": hint, "exit_code": exit_code})
-
-
 def failed_before(err: CeflineError) -> CeflineError:
     """Return the error of a source that failed in an earlier run and has not changed since."""
     kind = TooManyRejectsError if err.exit_code == TooManyRejectsError.exit_code else SourceError

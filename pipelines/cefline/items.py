@@ -27,8 +27,7 @@ def delivery_of(config: Config, sha256: str) -> str:
 
 def failed_as(item: Item, error: CeflineError) -> Item:
     """Return an item whose source can't be delivered."""
-    said = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-    return {**item, "error": said}
+    return {**item, "error": error.told()}
 
 
 def by_source(items: Iterable[Item]) -> Iterator[list[Item]]:

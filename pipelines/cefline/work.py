@@ -27,8 +27,8 @@ from cefline.errors import (
     DeliveryError,
     SourceError,
     TryAgainError,
-    of_exit_code,
     of_system,
+    of_told,
 )
 from cefline.gather import gather
 from cefline.items import by_source, delivery_of, failed_as, folder_of, is_remote, path_of
@@ -328,7 +328,7 @@ def _source(own: list[Item], lane: Lane, run: Run) -> SourceReport:
     first, failed = own[0], [item for item in own if "error" in item]
     if failed:
         lasting = [item["error"] for item in failed if item.get("lasting")]
-        error = of_exit_code(**(lasting or [failed[0]["error"]])[0]).about(first["url"])
+        error = of_told((lasting or [failed[0]["error"]])[0]).about(first["url"])
         if lasting:  # until it or the settings change, it fails again
             delivery = delivery_of(run.config, first["sha256"])
             remember_failure(Source(**first["source"]), delivery, error, run)
