@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cefline.convert import Converted
+    from cefline.line import Run
     from cefline.report import Report, SourceReport
+    from cefline.sources import Source
     from tests.seaweed import S3
 
 LINE, PARTS = (import_module(f"cefline.{name}") for name in ("line", "parts"))
@@ -423,6 +425,25 @@ def test_a_rescue_delivers_no_other_content(place: Place) -> None:
     place.write("a.jsonl", events("a"))
     assert place.one("a.jsonl").outcome == "delivered"
     assert place.events() == each("a", "b", "c")
+
+
+def test_a_rescue_that_fails_is_logged_without_a_sample(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.write("a.jsonl", events("a"))
+    place.write("b.jsonl", events("b"))
+    place.killed("-000001.cef", "a.jsonl", **SMALL)
+    real = LINE.run_source
+
+    def refusing(source: Source, run: Run, expected: str = "") -> SourceReport:
+        report: SourceReport = real(source, run, expected)
+        err = SourceError("a.jsonl is no timeline", sample="it has hunter2")
+        return dataclasses.replace(report, outcome="failed", error=err) if expected else report
+
+    monkeypatch.setattr(LINE, "run_source", refusing)
+    assert place.run("b.jsonl").exit_code == 0
+    assert "a.jsonl is no timeline" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_a_rescue_is_of_the_delivery_with_its_evidence(place: Place) -> None:

@@ -70,3 +70,32 @@ def test_all_is_json_where_that_is_asked_for(tmp_path: Path) -> None:
     found = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["level"] for line in found][-1] == "ERROR"
     assert "there is no such file" in found[-1]["message"]
+
+
+TELL_TALES = {
+    "bytes": b"password=hunter2",
+    "array": b'[{"msg": "a"}] hunter2',
+    "no_zone": b'{"msg": "a", "eventTime": "2026-01-12T10:11:12"}\n' * 2,
+    "unit": b'{"msg": "a", "eventTime": 1783111222333}\n' * 9,
+}
+
+
+@pytest.mark.parametrize("name", TELL_TALES)
+def test_no_sample_of_a_source_is_logged(tmp_path: Path, name: str) -> None:
+    """Neither at first nor later; the report and words for people have it."""
+    (tmp_path / "a.jsonl").write_bytes(TELL_TALES[name])
+    marks = ("hunter2", "10:11:12", "1783111222333")
+    command = [*COMMAND, "export", "a.jsonl", "out", "--json"]
+    for form, before in (("json", False), ("json", True), ("text", True)):
+        done = subprocess.run(
+            [*command, "--log-format", form],
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        assert done.returncode == 1
+        assert any(mark in done.stdout for mark in marks)
+        assert any(mark in done.stderr for mark in marks) is (form == "text")
+        assert f"{tmp_path / 'a.jsonl'}" in done.stderr
+        assert ("failed before" in done.stderr) is before

@@ -155,7 +155,7 @@ def test_iso_text_equals_the_moment_it_was_made_of(moment: datetime) -> None:
 def test_text_without_a_zone_fails_with_a_sample(text: str) -> None:
     """No zone is made up: the source fails, shows a sample and names the option."""
     series = pl.Series("eventTime", ["1595194940.5", None, "garbage", text])
-    with pytest.raises(SourceError, match=f"have no zone, '{text}' for one") as caught:
+    with pytest.raises(SourceError, match=f"have no zone: '{text}' for one") as caught:
         times.micros(series, "s", None)
     assert "--timezone" in str(caught.value)
 

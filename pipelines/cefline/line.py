@@ -244,7 +244,7 @@ def _rescue(turn: Turn, run: Run) -> None:
         run = replace(run, lane=Lane(), identity="", gather=None)
         own = replace(run, config=config, progress=Progress())
         report = run_source(sources[0], own, turn.delivery)
-        log.warning("%s: %s", turn, report.said if report.error is None else report.error)
+        log.warning("%s: %s", turn, report.said if report.error is None else report.error.logged())
     if turns.is_open(run.state, turn):
         published = fence(plan, turn, (run.dest, run.state), config.assume)
         log.warning("%s was closed after %d of its parts", turn, published)

@@ -193,7 +193,6 @@ def _refuse_rows(lines: pl.Series, before: int, bad: pl.Series, what: str) -> No
 
 def _refuse(lines: pl.Series, bad: pl.Series, before: int, what: str) -> None:
     if (first := bad.arg_max()) is not None and bad[first]:
-        message = f"line {before + first + 1} {what}: {lines[first][:80]!r}"
-        raise SourceError(
-            message, hint="Expected CEF as the field table and its escapes describe it"
-        )
+        message = f"line {before + first + 1} {what}"
+        hint = "Expected CEF as the field table and its escapes describe it"
+        raise SourceError(message, hint=hint, sample=repr(lines[first][:80]))

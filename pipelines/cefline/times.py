@@ -89,8 +89,9 @@ def check_unit(batches: Sequence[Seen]) -> None:
     units = {batch.column: batch.unit for batch in batches}
     for column, (sample, beyond) in _by_column(batches).items():
         if beyond.head(TIME_SAMPLE).sum() * 2 > min(len(beyond), TIME_SAMPLE):
-            told = f"the numbers in {column} are no {_IN_WORDS[units[column]]}, {sample} for one"
-            raise SourceError(told, hint="Say what they are: --time-unit ms, us or ns (or s)")
+            told = f"the numbers in {column} are no {_IN_WORDS[units[column]]}"
+            hint = "Say what they are: --time-unit ms, us or ns (or s)"
+            raise SourceError(told, hint=hint, sample=f"{sample} for one")
 
 
 def as_json(seen: Seen) -> dict[str, Any]:
@@ -146,8 +147,9 @@ def _of_text(texts: pl.Series, unit: Unit, timezone: str | None) -> pl.Series:
     naive = iso.str.strptime(pl.Datetime("us"), _NAIVE, strict=False)
     if timezone is None and naive.null_count() < len(naive):
         sample = texts.filter(naive.is_not_null())[0]
-        message = f"the times in {texts.name} have no zone, {sample!r} for one"
-        raise SourceError(message, hint="Say which it is: --timezone UTC, or another")
+        message = f"the times in {texts.name} have no zone"
+        hint = "Say which it is: --timezone UTC, or another"
+        raise SourceError(message, hint=hint, sample=f"{sample!r} for one")
     here = naive.dt.replace_time_zone(timezone or "UTC", ambiguous="null", non_existent="null")
     found = [
         _scaled(whole, _PER_SECOND[unit]),

@@ -40,7 +40,7 @@ def main() -> None:
         complain("terminated; the next run goes on")
         _end(_TerminatedError.exit_code)
     except CeflineError as err:
-        complain(str(err))
+        complain(err)
         code = err.exit_code
     except OSError as err:
         complain(f"{err.strerror}: {err.filename or 'standard output'}")

@@ -131,7 +131,7 @@ def _print_report(report: Report, *, as_json: bool, quiet: bool) -> None:
     finally:
         for source in report.sources:
             if source.error is not None:
-                complain(str(source.error))
+                complain(source.error)
 
 
 def _disabled(found: Settings, *, as_json: bool) -> None:

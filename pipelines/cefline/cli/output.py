@@ -10,6 +10,7 @@ from contextlib import suppress
 import click
 
 from cefline.cli import logs
+from cefline.errors import CeflineError
 
 log = logging.getLogger("cefline")
 
@@ -44,13 +45,13 @@ def write(text: bytes | memoryview) -> bool:
     return True
 
 
-def complain(text: str) -> None:
+def complain(what: str | CeflineError) -> None:
     """Print a message on standard error: in words, or as a log line where all is to be JSON.
 
     A full disk below it must not change how a run ends.
     """
     if logs.all_json():
-        log.error("%s", text)
+        log.error("%s", what.logged() if isinstance(what, CeflineError) else what)
     else:
         with suppress(OSError):
-            click.echo(f"cefline: {text}", err=True)
+            click.echo(f"cefline: {what}", err=True)

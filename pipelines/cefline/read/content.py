@@ -212,12 +212,12 @@ def _form(
     if text.startswith(b"{") or not text:
         return "ndjson", of_ndjson
     what = "UTF-16 text" if beginning.startswith(_UTF16) else f"the bytes {beginning[:16]!r}"
-    message = f"{url} is no timeline: it begins with {what}"
+    message = f"{url} is no timeline"
     hint = (
         "Expected Parquet, or NDJSON, a JSON array or CSV with the header of a timeline, "
         "in UTF-8, plain, gzip or zstd"
     )
-    raise SourceError(message, hint=hint)
+    raise SourceError(message, hint=hint, sample=f"it begins with {what}")
 
 
 def _wrapping(beginning: bytes, key: str) -> bytes:

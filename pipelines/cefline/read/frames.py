@@ -167,8 +167,9 @@ def _refuse_rest(rest: bytes, read: Callable[[int], bytes], url: str, before: by
             message = f"{url}: the object around the array of events has {key!r} twice"
             raise SourceError(message, hint="Export it again with one array of events")
     elif rest:
-        message = f"{url}: after the JSON array there is more: {rest[:40]!r}"
-        raise SourceError(message, hint="Expected one array, or one object a line without an array")
+        message = f"{url}: after the JSON array there is more"
+        hint = "Expected one array, or one object a line without an array"
+        raise SourceError(message, hint=hint, sample=repr(rest[:40]))
 
 
 def _keys(text: bytes) -> list[str]:
