@@ -2,23 +2,74 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
+import traceback
 from importlib.metadata import entry_points
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import botocore.exceptions as boto
 import pytest
+from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
 import cefline
 from cefline.airflow.batches import batches, name
+from cefline.airflow.connection import connected
+from cefline.errors import CeflineError, ConfigError, TryAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MIB = 1 << 20
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class _NotFoundError(Exception):
+    """Airflow's, where there is no such Connection."""
+
+
+def hooked(
+    monkeypatch: pytest.MonkeyPatch, session: Callable[[], Any], masked: list[str] | None = None
+) -> None:
+    """Stand in for what `connection.py` imports of Airflow: a hook whose session is given."""
+    config = SimpleNamespace(get_service_endpoint_url=lambda _: "https://s3.example.com")
+    hook = SimpleNamespace(get_session=session, conn_config=config, region_name=None)
+    modules: dict[str, dict[str, Any]] = {
+        "airflow.providers.amazon.aws.hooks.base_aws": {"AwsGenericHook": lambda **_: hook},
+        "airflow.sdk": {"BaseHook": SimpleNamespace(get_connection=lambda _: None)},
+        "airflow.sdk.exceptions": {"AirflowNotFoundException": _NotFoundError},
+        "airflow.sdk.log": {"mask_secret": ([] if masked is None else masked).append},
+    }
+    for full, content in modules.items():
+        for above in accumulate(full.split("."), "{}.{}".format):
+            if above not in modules:
+                monkeypatch.setitem(sys.modules, above, ModuleType(above))
+        module = ModuleType(full)
+        module.__dict__.update(content)
+        monkeypatch.setitem(sys.modules, full, module)
+
+
+def failing(err: Exception) -> Callable[[], Any]:
+    def session() -> NoReturn:
+        raise err
+
+    return session
+
+
+def answer(code: str, status: int = 403) -> boto.ClientError:
+    said = {
+        "Error": {"Code": code, "Message": "hunter2 may not"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return boto.ClientError(said, "AssumeRole")
 
 
 def piece(size: int, url: str = "s3://b/a.parquet") -> dict[str, Any]:
@@ -109,3 +160,73 @@ def test_importing_it_imports_nothing_else() -> None:
     )
     modules = {module.partition(".")[0] for module in done.stdout.split()}
     assert not modules & {"airflow", "botocore", "fsspec", "polars", "pyarrow", "s3fs"}
+
+
+# The Connection.
+
+
+@pytest.mark.parametrize(
+    ("err", "kind", "code"),
+    [
+        (answer("AccessDenied"), ConfigError, "AccessDenied"),
+        (answer("Throttling", 400), TryAgainError, "Throttling"),
+        (answer("ThrottlingException", 400), TryAgainError, "ThrottlingException"),
+        (answer("ExpiredToken", 403), TryAgainError, "ExpiredToken"),
+        (answer("InternalFailure", 500), TryAgainError, "InternalFailure"),
+        (boto.ProfileNotFound(profile="hunter2"), ConfigError, "ProfileNotFound"),
+        (boto.UnauthorizedSSOTokenError(), TryAgainError, "UnauthorizedSSOTokenError"),
+        (boto.NoCredentialsError(), ConfigError, "NoCredentialsError"),
+        (
+            boto.EndpointConnectionError(endpoint_url="https://hunter2@sts"),
+            TryAgainError,
+            "EndpointConnectionError",
+        ),
+        (
+            boto.ConnectTimeoutError(endpoint_url="https://hunter2@sts"),
+            TryAgainError,
+            "ConnectTimeoutError",
+        ),
+        (
+            boto.ReadTimeoutError(endpoint_url="https://hunter2@sts"),
+            TryAgainError,
+            "ReadTimeoutError",
+        ),
+        (NotImplementedError("assume_role_method=hunter2"), ConfigError, "NotImplementedError"),
+        (AttributeError("hunter2"), ConfigError, "AttributeError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_connection_that_gives_no_credentials_is_told_by_a_code(
+    monkeypatch: pytest.MonkeyPatch, err: Exception, kind: type[CeflineError], code: str
+) -> None:
+    """What no retry heals is 78, and no text of others is told: it may hold secrets."""
+    hooked(monkeypatch, failing(err))
+    with pytest.raises(kind) as caught, connected("cefline_s3"):
+        pass
+    assert f"'cefline_s3' gives no credentials: {code}" in str(caught.value)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_connection_without_credentials_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooked(monkeypatch, lambda: SimpleNamespace(get_credentials=lambda: None))
+    with pytest.raises(ConfigError, match="has no credentials, nor has the worker"):
+        connected("cefline_s3").__enter__()
+
+
+def test_credentials_are_masked_and_there_while_the_task_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen = ReadOnlyCredentials("key", "secret", "token")
+    found = SimpleNamespace(get_frozen_credentials=lambda: frozen)
+    masked: list[str] = []
+    hooked(monkeypatch, lambda: SimpleNamespace(get_credentials=lambda: found), masked)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    with connected("cefline_s3") as place:
+        assert place == {"endpoint": "https://s3.example.com"}
+        assert [os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN")] == [
+            "key",
+            "token",
+        ]
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "mine"
+    assert "AWS_SESSION_TOKEN" not in os.environ
+    assert masked == ["secret", "token"]

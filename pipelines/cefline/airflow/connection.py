@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from cefline.errors import ConfigError
+from cefline.answers import no_login
+from cefline.errors import LATER, CeflineError, ConfigError, TryAgainError
+from cefline.shown import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +29,8 @@ def connected(conn_id: str | None) -> Iterator[dict[str, str]]:
         conn_id: a Connection of type `aws`, or None: then S3 is reached as any AWS tool does here.
 
     Raises:
-        ConfigError: there is no such Connection, or it has no credentials.
+        ConfigError: there is no such Connection, or it gives no credentials.
+        TryAgainError: who hands them out can't be reached, or has too much to do.
     """
     if conn_id is None:
         yield {}
@@ -51,7 +55,7 @@ def _set(values: Mapping[str, str | None]) -> None:
 def _of_connection(conn_id: str) -> tuple[tuple[str, str, str | None], dict[str, str]]:
     """Return key, secret and token of a Connection, and `endpoint` and `region` where it has them.
 
-    The hook of the amazon provider knows roles and web identities, and masks what it gives in logs.
+    The hook of the amazon provider knows roles and web identities.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from airflow.sdk import BaseHook
@@ -63,16 +67,50 @@ def _of_connection(conn_id: str) -> tuple[tuple[str, str, str | None], dict[str,
         message = f"there is no Airflow Connection {conn_id!r}"
         hint = "Create it, of type aws, or leave conn_id out for the worker's own credentials"
         raise ConfigError(message, hint=hint) from None
-    hook = AwsGenericHook(aws_conn_id=conn_id, client_type="s3")
     try:
-        found = hook.get_credentials()
-    except AttributeError:  # of None: neither the Connection nor the worker has any
+        found, place = _asked(AwsGenericHook(aws_conn_id=conn_id, client_type="s3"))
+    except Exception as err:  # noqa: BLE001 - of boto, the provider or what it asks; may hold secrets
+        raise _refused(conn_id, err) from None
+    if found is None:
         message = f"the Airflow Connection {conn_id!r} has no credentials, nor has the worker"
         hint = "Give it the key as login and the secret as password, or a role_arn in its extra"
-        raise ConfigError(message, hint=hint) from None
+        raise ConfigError(message, hint=hint)
+    return (found.access_key, found.secret_key, found.token), place
+
+
+def _asked(hook: Any) -> tuple[Any, dict[str, str]]:  # noqa: ANN401 - Airflow's
+    """Return credentials, masked in logs, or None, and the place; STS is asked but once."""
+    from airflow.sdk.log import mask_secret
+
+    found = hook.get_session().get_credentials()
+    found = found and found.get_frozen_credentials()
+    for secret in (found.secret_key, found.token) if found else ():
+        if secret:
+            mask_secret(secret)
     told = {
         "endpoint": hook.conn_config.get_service_endpoint_url("s3"),
         "region": hook.region_name,
     }
-    place = {name: str(value) for name, value in told.items() if value}
-    return (found.access_key, found.secret_key, found.token), place
+    return found, {name: str(value) for name, value in told.items() if value}
+
+
+_LATER = {"ExpiredToken", "ExpiredTokenException", "IDPCommunicationError", "RequestLimitExceeded"}
+
+
+def _refused(conn_id: str, err: Exception) -> CeflineError:
+    """Return our error for one of who hands out credentials: its code, never its text."""
+    import botocore.exceptions as boto
+
+    answer = getattr(err, "response", None)
+    answer = answer if isinstance(answer, dict) else {}
+    code = printable(str(answer.get("Error", {}).get("Code") or type(err).__name__))
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    message = f"the Airflow Connection {conn_id!r} gives no credentials: {code}"
+    network = (boto.ConnectionError, boto.HTTPClientError, ConnectionError, TimeoutError)
+    passing = (
+        code in _LATER or code.startswith("Throttl") or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+    if passing or isinstance(err, (*network, *no_login())):
+        return TryAgainError(message, hint=LATER)
+    hint = "Check its keys, profile, role_arn and assume_role_method, and whom the role trusts"
+    return ConfigError(message, hint=hint)
