@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +20,9 @@ import pytest
 
 from cefline import __version__, work
 from cefline.config import Config
+from cefline.errors import ConfigError
 from cefline.job import export
+from cefline.spark import export as spread_export
 from cefline.spark.session import of_spark
 from cefline.spark.spread import task
 from tests import sample, spark
@@ -358,3 +362,62 @@ def test_a_task_tells_errors_and_hides_what_events_hold(
     assert caught.value.__context__ is None
     error = of_spark(f"org.apache.spark: {caught.value!r}", "Spark gave up")
     assert (error.exit_code, "ValueError at test_spark.py" in str(error)) == (1, True)
+
+
+def configured(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Config:  # noqa: ANN401 - as export has them
+    """Return the config that settings of `cefline.spark.export` come to."""
+    configs: list[Config] = []
+    monkeypatch.setattr("cefline.spark.run", lambda config, _: configs.append(config))
+    spread_export(cast("Any", None), "s3://b/in/", "s3://b/out", **settings)
+    return configs[0]
+
+
+def test_settings_are_those_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables, full names, text, numbers, and lists as tuples, too."""
+    config = configured(
+        monkeypatch,
+        s3={"region": "eu-west-1", "connect_timeout": 3},
+        partition_by=("day",),
+        allowed_sources=("s3://b/in/",),
+        hive=True,
+        severity={"1": 10},
+        **{"header.vendor": "Acme", "part_size": "1MiB"},
+    )
+    assert (config.s3.region, config.s3.connect_timeout, config.header.vendor) == (
+        "eu-west-1",
+        3.0,
+        "Acme",
+    )
+    assert (config.partition_by, config.allowed_sources) == (("day",), ("s3://b/in/",))
+    assert (config.hive, config.severity, config.part_size) == (True, ((1, 10),), 1 << 20)
+    assert (config.sources, config.dest) == (("s3://b/in/",), "s3://b/out")
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [({"s3": {"regio": "x"}}, "s3.regio"), ({"part_size": 0}, "part_size"), ({"s3": 1}, "s3")],
+)
+def test_a_wrong_setting_is_told_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], name: str
+) -> None:
+    """No flag is named: there was none."""
+    with pytest.raises(ConfigError, match=rf"\b{name}\b") as caught:
+        configured(monkeypatch, **settings)
+    assert "--" not in caught.value.message
+
+
+@pytest.mark.parametrize("given", ["dest=s3://b/x", "sources=a", "hive=true spark=x", "hive"])
+def test_the_job_s_settings_are_settings_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    """The call is wrong, and is not carried out."""
+    module = ModuleType("pyspark.sql")
+    setattr(module, "SparkSession", None)  # noqa: B010 - nothing of it is used
+    monkeypatch.setitem(sys.modules, "pyspark", ModuleType("pyspark"))
+    monkeypatch.setitem(sys.modules, "pyspark.sql", module)
+    job = str(spark.ROOT / "docs" / "spark" / "cefline_job.py")
+    monkeypatch.setattr(sys, "argv", [job, "--sources", "a", "--dest", "b", "--set", given])
+    with pytest.raises(SystemExit) as exited:
+        runpy.run_path(job, run_name="__main__")
+    assert exited.value.code == 2
+    assert "is no NAME=VALUE of a setting; --sources and --dest" in capsys.readouterr().err

@@ -19,7 +19,12 @@ from cefline.spark import export
 
 def settings(text: str) -> dict[str, str]:
     """Return the settings that a text such as `split_size=1GiB target=splunk` has."""
-    return dict(pair.split("=", 1) for pair in shlex.split(text))
+    pairs = [pair.partition("=") for pair in shlex.split(text)]
+    for name, equals, _ in pairs:
+        if not equals or name in {"spark", "sources", "dest"}:
+            message = f"{name!r} is no NAME=VALUE of a setting; --sources and --dest say the places"
+            raise argparse.ArgumentTypeError(message)
+    return {name: value for name, _, value in pairs}
 
 
 def main() -> int:

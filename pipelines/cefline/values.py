@@ -69,8 +69,8 @@ def text(given: object) -> str:
 
 
 def names(given: object) -> tuple[str, ...]:
-    """Return names: a list, or text with commas between them."""
-    listed = given if isinstance(given, list) else str(given).split(",")
+    """Return names: a list or tuple, or text with commas between them."""
+    listed = given if isinstance(given, list | tuple) else str(given).split(",")
     return tuple(text(str(name).strip()) for name in listed if str(name).strip())
 
 

@@ -47,8 +47,9 @@ def export(
         spark: the session, classic or Connect.
         sources: files, folders or globs, as of `cefline export`; all workers must reach them.
         dest: `s3://bucket/prefix`, or a folder that all workers share.
-        settings: by name, with the values that the TOML file takes; `split_size` decides into how
-            many tasks a large source is cut. The environment is not read.
+        settings: by name, with the values and tables that the TOML file takes, such as
+            `s3={"region": "eu-west-1"}`; `split_size` decides into how many tasks a large source
+            is cut. The environment is not read.
 
     Returns:
         What became of the sources, as of `cefline.export`: the same plan, parts and manifest.
@@ -57,7 +58,7 @@ def export(
         CeflineError: the run as a whole can't be carried out.
     """
     names = (sources,) if isinstance(sources, str) else tuple(sources)
-    config = replace(load({**settings, "dest": dest}, {}, None).config, sources=names)
+    config = replace(load({}, {}, {**settings, "dest": dest}).config, sources=names)
     return run(config, lambda: spark)
 
 
