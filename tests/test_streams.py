@@ -82,6 +82,18 @@ def test_a_run_whose_standard_output_is_closed_ends_as_it_would_have(tmp_path: P
         assert run(streams, "fields").returncode == 0
 
 
+@pytest.mark.parametrize("streams", [">/dev/full", ">/dev/full 2>/dev/full", ">&- 2>/dev/full"])
+def test_a_run_that_is_refused_ends_with_75_wherever_it_can_be_told(
+    tmp_path: Path, streams: str
+) -> None:
+    """The log and the report may be on the disk that is full."""
+    dest = str(tmp_path / "out")
+    with held(Config(dest=dest)):
+        done = run(streams, "export", SOURCE, dest, "--json")
+    assert done.returncode == 75
+    assert (b"another run" in done.stderr) is (streams == ">/dev/full")
+
+
 def test_a_report_that_can_not_be_printed_hides_no_error(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_bytes(b"<html>")
     done = run(">/dev/full", "export", tmp_path / "bad.jsonl", tmp_path / "out", "--quiet")

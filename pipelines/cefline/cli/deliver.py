@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,7 +78,8 @@ def export(places: tuple[str, ...], file: Path | None, on: str, **options: Any) 
             )
     except CeflineError as err:
         if as_json:
-            say(json.dumps({"error": str(err), "exit_code": err.exit_code}, ensure_ascii=False))
+            with suppress(OSError):  # the error itself is told all the same, and its exit code
+                say(json.dumps({"error": str(err), "exit_code": err.exit_code}, ensure_ascii=False))
         raise
     _print_report(report, as_json=as_json, quiet=quiet)
     return report.exit_code
