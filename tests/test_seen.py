@@ -81,17 +81,24 @@ def test_a_failure_is_known_under_its_settings(state: LocalStore) -> None:
     """Each of them has a message of its own."""
     other = replace(FAILED, stamp="9999", numbers=(1,))
     for number, seen in enumerate((FAILED, other)):
-        remember(state, seen, {"told": SourceError(f"error {number}").told()})
+        remember(state, seen, {"error": "", "told": SourceError(f"error {number}").told()})
     assert load(state) == {failure_key(K, "5e77"): FAILED, failure_key(K, "9999"): other}
     assert [error(state, seen).message for seen in (FAILED, other)] == ["error 0", "error 1"]
 
 
 def test_the_error_of_a_source_is_kept(state: LocalStore) -> None:
     """It is told again, without reading the source again."""
-    assert (error(state, FAILED).message, error(state, FAILED).exit_code) == ("", 3)
+    assert error(state, FAILED).exit_code == 3
     err = TooManyRejectsError("20 of 20 rows rejected", hint="Look at them")
-    remember(state, FAILED, {"url": "a.jsonl", "told": err.told()})
+    remember(state, FAILED, {"url": "a.jsonl", "error": str(err), "told": err.told()})
     assert str(error(state, FAILED)) == str(err)
+
+
+def test_an_error_that_an_earlier_version_kept_is_told_and_not_logged(state: LocalStore) -> None:
+    remember(state, FAILED, {"url": "a.jsonl", "error": "a.jsonl has hunter2"})
+    found = error(state, FAILED)
+    assert (found.exit_code, "a.jsonl has hunter2" in str(found)) == (3, True)
+    assert "hunter2" not in found.logged()
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,12 @@ def failure_key(source: str, judgement: str) -> str:
 def error(state: Store, seen: Seen) -> CeflineError:
     """Return the error with which a source failed."""
     name = _name(seen)
-    said = states.load(state, name, "told")["told"] if state.exists(name) else {}
-    return of_told({"message": "", "exit_code": seen.numbers[0], **said})
+    said: dict[str, Any] = {"error": ""}
+    if state.exists(name):
+        said = states.load(state, name, "error")
+    # What an earlier version kept may have a sample anywhere in it.
+    old = {"message": "told by an earlier version", "sample": said["error"]}
+    return of_told({**old, "exit_code": seen.numbers[0], **said.get("told", {})})
 
 
 def _parsed(name: str) -> Seen | None:
