@@ -829,6 +829,27 @@ def test_who_closes_a_turn_as_another_does_ends_at_the_same_part(
     assert len(one.listed()) == out + 1
 
 
+@pytest.mark.parametrize("look", ["list", "exists"])
+@pytest.mark.parametrize("nth", range(1, 4))
+def test_two_who_close_a_turn_say_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str, nth: int
+) -> None:
+    """Also where one does all of it between two looks of the other."""
+    one = case(tmp_path, parts=6)
+    looked = getattr(LocalStore, look)
+    looks, said = itertools.count(1), list[int]()
+
+    def meanwhile(store: LocalStore, *rest: Any) -> Any:  # noqa: ANN401 - passed on
+        if next(looks) == nth:
+            said.append(one.fence())
+        return looked(store, *rest)
+
+    monkeypatch.setattr(LocalStore, look, meanwhile)
+    said.append(one.fence())
+    assert said in ([0, 0], [0])  # it has fewer looks than that
+    assert len(one.listed()) == 1
+
+
 @pytest.mark.parametrize("readers", READERS)
 @pytest.mark.parametrize("fencers", [1, 2])
 def test_a_holder_and_those_who_close_its_turn_agree(

@@ -21,8 +21,9 @@ def fence(
     noted, where it was put out by a run whose readers keep parts: it is met there, and counts.
     """
     dest, state = places
-    closed = plans.fenced(state, turn.delivery, turn.segment)
+    # In this order: who closes a turn marks it, and then notes parts that its holder never began.
     count, begun = len(plan["parts"]), turns.intended(state, turn)
+    closed = plans.fenced(state, turn.delivery, turn.segment)
     if closed is not None:  # by a run that was killed before it closed the turn
         return _close(plan, turn, int(closed["published"]), state)
     published = count
