@@ -295,58 +295,81 @@ def test_no_two_runs_are_in_one_folder(root: Path) -> None:
 # Swept.
 
 
+A, B = "a" * 32, "b" * 32
+"""Keys of sources."""
+
+
+def left(root: Path, *names: str) -> None:
+    """Make folders as runs left them that were killed."""
+    root.mkdir(parents=True, mode=0o700)
+    root.chmod(0o700)
+    for name in names:
+        (root / name).mkdir()
+
+
+@pytest.mark.parametrize("name", [A, f"{A}.2", f"{A}-split-3"])
 @pytest.mark.parametrize(("days", "kept"), [(0, True), (6.9, True), (7.1, False), (30, False)])
 def test_what_killed_runs_left_is_swept_after_a_week(
-    root: Path, days: float, *, kept: bool
+    root: Path, name: str, days: float, *, kept: bool
 ) -> None:
     """Who goes on with a source has a week; then its evidence does not lie around."""
-    (root / "a").mkdir(parents=True)
-    (root / "a" / "source").touch()
+    left(root, name)
+    (root / name / "source").touch()
     then = time.time() - days * DAY
-    os.utime(root / "a", (then, then))
+    os.utime(root / name, (then, then))
     staging.sweep(root, ())
-    assert entries(root) == (["a"] if kept else [])
+    assert entries(root) == ([name] if kept else [])
 
 
-@pytest.mark.parametrize("name", ["a", "a.2", "a.13"])
+@pytest.mark.parametrize("private", [True, False])
+def test_what_is_not_ours_is_not_swept(root: Path, *, private: bool) -> None:
+    """A user may name a folder that holds more, or one that others use as well."""
+    mine = ["case42", "locks", "a", f"{A}x", A.upper()]
+    left(root, *mine, A)
+    for name in (*mine, A):
+        os.utime(root / name, (0, 0))
+    root.chmod(0o700 if private else 0o755)
+    staging.sweep(root, ())
+    assert entries(root) == sorted(mine if private else [*mine, A])
+
+
+@pytest.mark.parametrize("name", [A, f"{A}.2", f"{A}.13", f"{A}-piece-0"])
 def test_what_is_left_of_a_source_that_is_done_is_swept_at_once(root: Path, name: str) -> None:
     """Another run or host finished it; nobody goes on with it, and others' work stays."""
-    for made in (name, "b", "aa"):
-        (root / made).mkdir(parents=True)
-    staging.sweep(root, {"a"})
-    assert entries(root) == ["aa", "b"]
+    left(root, name, B)
+    staging.sweep(root, {A})
+    assert entries(root) == [B]
 
 
 def test_a_folder_that_is_worked_in_is_not_swept(root: Path) -> None:
     """However old it is: a run that takes a week is no killed one."""
-    with staging.folder(root, "a") as path:
+    with staging.folder(root, A) as path:
         os.utime(path, (0, 0))
-        staging.sweep(root, {"a"})
+        staging.sweep(root, {A})
         assert path.exists()
 
 
 def test_going_on_makes_a_folder_young_again(root: Path) -> None:
     """Its week begins with the last run that worked in it."""
-    (root / "a").mkdir(parents=True, mode=0o700)
-    root.chmod(0o700)
-    os.utime(root / "a", (0, 0))
-    with pytest.raises(KilledError), staging.folder(root, "a"):
+    left(root, A)
+    os.utime(root / A, (0, 0))
+    with pytest.raises(KilledError), staging.folder(root, A):
         raise KilledError
     staging.sweep(root, ())
-    assert entries(root) == ["a"]
+    assert entries(root) == [A]
 
 
 def test_sweeping_leaves_what_is_no_folder(root: Path, tmp_path: Path) -> None:
     """Nor does it need a root, nor follow a link."""
     staging.sweep(root, ())
     (tmp_path / "real").mkdir()
-    root.mkdir(parents=True)
-    (root / "file").touch()
-    (root / "link").symlink_to(tmp_path / "real")
-    for path in (root / "file", tmp_path / "real"):
+    left(root)
+    (root / A).touch()
+    (root / B).symlink_to(tmp_path / "real")
+    for path in (root / A, tmp_path / "real"):
         os.utime(path, (0, 0))
     staging.sweep(root, ())
-    assert entries(root) == ["file", "link"]
+    assert entries(root) == [A, B]
     assert (tmp_path / "real").is_dir()
 
 

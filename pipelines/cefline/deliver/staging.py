@@ -28,6 +28,8 @@ from cefline.errors import CeflineError, ConfigError, TryAgainError, of_system
 _KEPT_SECONDS = 7 * 86_400
 _SAID = "staged.json"
 _MEMORY = {"tmpfs", "ramfs"}
+_OF_SOURCE = re.compile(r"(?P<key>[0-9a-f]{32})(?:[.-].*)?")
+"""What the folder of a source is called, or that of a task of it: all else is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +105,19 @@ def folder(root: Path, name: str, *, resumed: bool = True) -> Iterator[Path]:
 
 
 def sweep(root: Path, done: Container[str]) -> None:
-    """Remove what runs left that were killed long ago, or after all was `done` (source keys)."""
-    for path in root.iterdir() if root.is_dir() else ():
-        if path.name == "locks":
+    """Remove what runs left that were killed long ago, or after all was `done` (source keys).
+
+    In a folder that is not private nothing is touched: it may be another's.
+    """
+    if not (root.is_dir() and _is_private(root.lstat())):
+        return
+    for path in root.iterdir():
+        if (named := _OF_SOURCE.fullmatch(path.name)) is None:
             continue
         with suppress(OSError):
             recent = time.time() - path.stat().st_mtime < _KEPT_SECONDS
-            if recent and re.split("[.-]", path.name)[0] not in done:
-                continue
-            _remove(path)
+            if not recent or named["key"] in done:
+                _remove(path)
 
 
 def _remove(path: Path) -> None:
@@ -177,10 +183,14 @@ def make_private(root: Path) -> None:
         found = root.lstat()
     except OSError as err:
         raise of_system(err, str(root)) from err
-    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
-    if not private or found.st_uid != os.getuid():
+    if not _is_private(found):
         message = f"the staging folder {root} is not a private folder of this user's"
         raise ConfigError(message, hint="Expected mode 0700; or name another place: --staging")
+
+
+def _is_private(found: os.stat_result) -> bool:
+    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+    return private and found.st_uid == os.getuid()
 
 
 def _locked(root: Path, name: str) -> tuple[Path, int]:
