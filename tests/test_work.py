@@ -17,7 +17,8 @@ import pytest
 from cefline import work
 from cefline.config import Config
 from cefline.convert import Converted, Converter, convert
-from cefline.errors import DeliveryError, TryAgainError
+from cefline.deliver import plans
+from cefline.errors import ConfigError, DeliveryError, TryAgainError
 from cefline.job import export
 from cefline.progress import Progress
 from tests import sample
@@ -289,6 +290,50 @@ def test_a_worker_that_fails_leaves_nothing_on_its_disk(
     with pytest.raises(TryAgainError, match="disk is full"):
         work.convert(config, work.splits(config, identified)[0])
     assert list(staging_root.iterdir()) == []
+
+
+def test_what_was_staged_goes_when_its_source_is_delivered(site: Site) -> None:
+    """Not with the run, which may be killed; what is left of the same content goes with a run."""
+    names = [site.write(name, events(name[0])) for name in ("a.jsonl", "b.jsonl")]
+    config = Config(sources=tuple(names), dest=site.dest)
+    identified = [work.identify(config, piece) for piece in work.pieces(config)]
+    items = [work.convert(config, item) for item in work.splits(config, identified)]
+    staged = site.root / "_cefline" / "out" / "staged"
+    assert len(list(staged.iterdir())) == 2
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, "/00000002-000001.cef", done=False)
+        with pytest.raises(KilledError):
+            work.publish(config, items)
+    (left,) = staged.iterdir()
+    assert work.publish(config, items).exit_code == 0
+    assert list(staged.iterdir()) == []
+    (staged / left.name).mkdir()  # its run was killed before it removed this
+    (staged / ("f" * 32)).mkdir()
+    assert export(config).exit_code == 0
+    assert [path.name for path in staged.iterdir()] == ["f" * 32]
+
+
+def test_the_same_content_twice_is_brought_here_twice(site: Site) -> None:
+    """What was staged of the first one is there for the second."""
+    names = [site.write(name, events("a")) for name in ("a.jsonl", "b.jsonl")]
+    report = spread(Config(sources=tuple(names), dest=site.dest, evidence_id=1))
+    assert [one.outcome for one in report.sources] == ["delivered", "known"]
+    assert list((site.root / "_cefline" / "out" / "staged").iterdir()) == []
+
+
+def test_a_state_that_can_t_be_read_ends_the_run(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no fault of a source."""
+    config = Config(sources=(site.write("a.jsonl", events("a")),), dest=site.dest)
+    identified = [work.identify(config, piece) for piece in work.pieces(config)]
+
+    def denied(*_: object) -> bool:
+        raise ConfigError("access denied")
+
+    monkeypatch.setattr(plans, "is_done", denied)
+    with pytest.raises(ConfigError, match="access denied"):
+        work.splits(config, identified)
 
 
 def test_what_was_staged_and_is_gone_is_converted_again(site: Site) -> None:

@@ -14,7 +14,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from cefline import after, s3
-from cefline.deliver import plans, staging
+from cefline.deliver import plans, shared, staging
 from cefline.deliver import seen as seens
 from cefline.deliver.seen import Seen
 from cefline.deliver.state import bind
@@ -209,6 +209,7 @@ def _sweep(job: Job) -> None:
     """Remove what killed runs left on this machine."""
     done = {key for key, seen in job.known.items() if seen.outcome != "failed"}
     staging.sweep(staging.root(job.config.staging), done)
+    shared.sweep(job.state)
     for store in (job.dest, job.state):
         if isinstance(store, LocalStore):
             store.sweep()

@@ -140,10 +140,7 @@ def splits(config: Config, identified: Iterable[Item]) -> list[Item]:
             items.append({**first, "error": errors[0]})
             continue
         first["sha256"] = _identity(own)
-        try:
-            items += _of_plan(first, own, config, state, connect)
-        except (ConfigError, SourceError) as err:
-            items.append(failed_as(first, err))
+        items += _of_plan(first, own, config, state, connect)
     return items
 
 
@@ -154,11 +151,7 @@ def _of_plan(
     state: Store,
     connect: Callable[[], s3.Client],
 ) -> list[Item]:
-    """Return the splits of a source, cut as its plan says where one was made.
-
-    Raises:
-        ConfigError: it was planned with other splits, whose ordinals nobody has counted.
-    """
+    """Return the splits of a source, cut as its plan says where one was made."""
     delivery, source = delivery_of(config, first["sha256"]), Source(**first["source"])
     if plans.is_done(state, delivery):
         return [{**first, "split": None}]
@@ -166,12 +159,14 @@ def _of_plan(
     if size == config.split_size:
         cut_ = _counted(own)
     else:
-        cut_ = _cut(source, replace(config, split_size=size), connect)
-        if cut_[0].kind == "lines":
+        try:
+            cut_ = _cut(source, replace(config, split_size=size), connect)
+        except SourceError as err:
+            return [failed_as(first, err)]
+        if cut_[0].kind == "lines":  # nobody has counted the ordinals of these
             message = f"{source.url}: its delivery was begun with split_size = {size}"
-            raise ConfigError(
-                message, hint="Run with that until it is delivered, or `cefline export`"
-            )
+            hint = "Run with that until it is delivered, or finish it by `cefline export`"
+            return [failed_as(first, ConfigError(message, hint=hint))]
     return [{**first, "split": split.as_json(), "split_size": size} for split in cut_]
 
 
@@ -232,12 +227,10 @@ def published(
         prove(job.dest, job.state)
     sources = {own[0]["url"]: Source(**own[0]["source"]) for own in each if "source" in own[0]}
     progress.begin((source.url, source.size) for source in sources.values())
+    last = {own[0].get("sha256"): own[0]["url"] for own in each}
     with ThreadPoolExecutor(threads_of(config)) as pool:
         run = run_of(job, pool, progress=progress)
-        reports = side_by_side(each, partial(_source, run=run))
-    for report in reports:  # not before: the same content may be in two sources
-        if report.error is None:
-            shared.drop(job.state, report.delivery)
+        reports = side_by_side(each, partial(_source, run=run, last=set(last.values())))
     missing = [report for report in reports if report.url not in sources]
     told = [report for report in reports if report.url in sources]
     return Report((*missing, *afterwards(sources, told, job)), time.monotonic() - began)
@@ -324,7 +317,8 @@ def _convert(
     return None
 
 
-def _source(own: list[Item], lane: Lane, run: Run) -> SourceReport:
+def _source(own: list[Item], lane: Lane, run: Run, last: set[str]) -> SourceReport:
+    """Publish a source; what was staged goes with the `last` one of the same content."""
     first, failed = own[0], [item for item in own if "error" in item]
     if failed:
         lasting = [item["error"] for item in failed if item.get("lasting")]
@@ -336,4 +330,7 @@ def _source(own: list[Item], lane: Lane, run: Run) -> SourceReport:
     source, count = Source(**first["source"]), (first["split"] or {}).get("of", 0)
     brought = partial(gather, state=run.state, count=count)
     run = replace(run, lane=lane, identity=first["sha256"], gather=brought)
-    return run_source(source, run)
+    report = run_source(source, run)
+    if report.error is None and source.url in last:
+        shared.drop(run.state, report.delivery)
+    return report

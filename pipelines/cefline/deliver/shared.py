@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from cefline.deliver import rejects
+from cefline.deliver import plans
 from cefline.deliver import state as states
 from cefline.deliver.staging import Staged
 from cefline.deliver.store import LocalStore, MissingError
@@ -56,6 +56,8 @@ def put(
         said: what is to be said of them.
         spilled: file of the rejects, if there are any.
     """
+    from cefline.deliver import rejects  # it loads polars, for those who have converted
+
     own = f"{place}/{uuid4().hex}"
 
     def created(numbered: tuple[int, Staged]) -> dict[str, Any]:
@@ -114,6 +116,14 @@ def drop(state: Store, delivery: str) -> None:
     """Remove what was staged of a delivery that is done, where the state is a folder."""
     if isinstance(state, LocalStore):
         shutil.rmtree(state.root / "staged" / delivery, ignore_errors=True)
+
+
+def sweep(state: Store) -> None:
+    """Remove what was staged of deliveries whose run was killed once they were done."""
+    if isinstance(state, LocalStore):
+        for path in (state.root / "staged").glob("*"):
+            if plans.is_done(state, path.name):
+                drop(state, path.name)
 
 
 def rejects_of(state: Store, keys: Sequence[str]) -> Iterator[bytes]:
