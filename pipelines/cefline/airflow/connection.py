@@ -94,7 +94,14 @@ def _asked(hook: Any) -> tuple[Any, dict[str, str]]:  # noqa: ANN401 - Airflow's
     return found, {name: str(value) for name, value in told.items() if value}
 
 
-_LATER = {"ExpiredToken", "ExpiredTokenException", "IDPCommunicationError", "RequestLimitExceeded"}
+_PASSING = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IDPCommunicationError",
+    "RequestExpired",
+    "RequestLimitExceeded",
+    "RequestTimeTooSkewed",
+}
 
 
 def _refused(conn_id: str, err: Exception) -> CeflineError:
@@ -106,11 +113,12 @@ def _refused(conn_id: str, err: Exception) -> CeflineError:
     code = printable(str(answer.get("Error", {}).get("Code") or type(err).__name__))
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     message = f"the Airflow Connection {conn_id!r} gives no credentials: {code}"
-    network = (boto.ConnectionError, boto.HTTPClientError, ConnectionError, TimeoutError)
-    passing = (
-        code in _LATER or code.startswith("Throttl") or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    )
-    if passing or isinstance(err, (*network, *no_login())):
+    wrong = (boto.ProfileNotFound, boto.NoCredentialsError, boto.PartialCredentialsError)
+    lasting = isinstance(err, (*wrong, NotImplementedError, AttributeError, ValueError))
+    if isinstance(err, boto.ClientError):
+        passing = code in _PASSING or code.startswith("Throttl")
+        lasting = not passing and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.TOO_MANY_REQUESTS
+    if not lasting or isinstance(err, no_login()):  # what is not known may pass
         return TryAgainError(message, hint=LATER)
     hint = "Check its keys, profile, role_arn and assume_role_method, and whom the role trusts"
     return ConfigError(message, hint=hint)
