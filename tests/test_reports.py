@@ -498,6 +498,24 @@ def test_a_page_is_for_its_owner_unless_another_was_there(
     os.close(reader)
 
 
+def test_a_page_stays_its_owner_s(
+    site: Site, command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who made it first may be another user; where nothing can lie beside it, it is written to."""
+    site.one("a.jsonl", b'{"msg": "m", "host": "h"}\n')
+    made, given = site.root / "o.html", list[tuple[int, ...]]()
+    made.touch()
+    monkeypatch.setattr(os, "fchown", lambda _, *ids: given.append(ids))
+    assert command("report", site.dest, "-o", str(made)).code == 0
+    assert given == [(made.stat().st_uid, made.stat().st_gid)]
+    number = made.stat().st_ino
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK | os.X_OK)
+    made.write_bytes(b"old")
+    assert command("report", site.dest, "-o", str(made)).code == 0
+    assert made.stat().st_ino == number
+    assert made.read_bytes() != b"old"
+
+
 def test_numbers_of_events_are_no_bytes_whatever_a_source_is_called(site: Site) -> None:
     """A source gives a column its title."""
     lines = [

@@ -103,3 +103,24 @@ def test_a_report_that_can_not_be_printed_hides_no_error(tmp_path: Path) -> None
     assert b"is no timeline" in done.stderr
     assert b"standard output" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("form", ["--json", "--log-format=text"])
+def test_what_became_of_the_sources_counts_for_more_than_a_report(
+    tmp_path: Path, form: str
+) -> None:
+    (tmp_path / "bad.jsonl").write_bytes(b'{"msg": "m"}\n{"x": 1}\n')
+    given = (tmp_path / "bad.jsonl", tmp_path / "out", "--max-rejects", 0, form)
+    assert run("", "export", *given).returncode == 3
+    done = run(">/dev/full", "export", *given)
+    assert done.returncode == 3
+    assert b"standard output" in done.stderr
+
+
+def test_a_child_of_a_run_has_the_streams_that_were_closed() -> None:
+    """Else the first file that Spark's Java opens would be its standard output."""
+    child = "subprocess.run(['/bin/sh', '-c', 'echo told'], check=True)"
+    code = f"import subprocess; from cefline.cli.output import open_closed; open_closed(); {child}"
+    shell = f"exec {shlex.join([sys.executable, '-c', code])} >&-"
+    done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

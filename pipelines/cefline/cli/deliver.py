@@ -81,7 +81,11 @@ def export(places: tuple[str, ...], file: Path | None, on: str, **options: Any) 
             with suppress(OSError):  # the error itself is told all the same, and its exit code
                 say(json.dumps({"error": str(err), "exit_code": err.exit_code}, ensure_ascii=False))
         raise
-    _print_report(report, as_json=as_json, quiet=quiet)
+    try:
+        _print_report(report, as_json=as_json, quiet=quiet)
+    except OSError as err:  # what became of the sources counts for more
+        complain(f"{err.strerror}: standard output")
+        return report.exit_code or 1
     return report.exit_code
 
 

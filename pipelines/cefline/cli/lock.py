@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 PLACES = (Path("/var/tmp"), Path("/tmp"))  # noqa: S108 - a private folder in one of them
-"""Where the folder of locks may be: TMPDIR must not keep a service and a shell from meeting."""
+"""Where the folder of locks may be, whatever TMPDIR says: runs of one user must meet there. Who has
+a /var/tmp of their own (containers, PrivateTmp) meet at turns alone."""
 
 
 @contextmanager

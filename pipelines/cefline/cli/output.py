@@ -24,7 +24,8 @@ def open_closed() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
+            opened = os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
+            os.set_inheritable(opened, True)  # Spark's Java needs them as well
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 

@@ -49,9 +49,12 @@ def report(dest: str | None, file: Path | None, **options: Any) -> None:  # noqa
 
 
 def _put(path: Path, body: bytes) -> None:
-    """Write a page in the place of the one before it, whose rights it gets."""
-    if path.exists() and not path.is_file():  # a pipe or a terminal: nothing to replace
+    """Write a page in the place of the one before it, whose owner and rights it gets."""
+    place = Path(os.path.realpath(path))
+    if not place.exists():
+        wholefile.write(place, body, 0o600)  # it is evidence
+    elif place.is_file() and os.access(place.parent, os.W_OK | os.X_OK):
+        found = place.stat()
+        wholefile.write(place, body, stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid))
+    else:  # a pipe or a terminal, or a file that alone may be written
         path.write_bytes(body)
-        return
-    rights = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600  # it is evidence
-    wholefile.write(Path(os.path.realpath(path)), body, rights)
