@@ -209,7 +209,7 @@ def test_numbers_of_another_unit_fail_the_source(
     path = written(tmp_path / "x", event | {"timestamp": number})
     result = command("export", str(path), str(tmp_path / "out"))
     assert result.code == 1
-    assert f"the numbers in timestamp are no microseconds, {number} for one" in result.err
+    assert f"the numbers in timestamp are no microseconds: {number} for one" in result.err
     assert "--time-unit" in result.err
     assert not (tmp_path / "out").exists()
 
