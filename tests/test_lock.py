@@ -19,6 +19,7 @@ from cefline.cli import lock
 from cefline.cli.lock import held, path_of
 from cefline.config import Config
 from cefline.errors import ConfigError, TryAgainError
+from cefline.s3 import S3Settings
 from tests import sample
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tests.commands import Result
 
 SOURCE = str(sample.DATA / "sample.jsonl")
+ONE, TWO = "https://one.example.com", "https://two.example.com"
 
 
 def test_a_second_run_ends_with_75_and_says_who_is_at_it(
@@ -101,6 +103,21 @@ def test_a_destination_has_one_lock_however_it_is_spelt(
     assert len(state) == 1
     assert len({path_of(Config(dest=d)) for d in ["s3://b/x", "s3://b/x/"]}) == 1
     assert path_of(Config(dest="s3://b/x")) != path_of(Config(dest="s3://b/y"))
+
+
+def test_buckets_of_one_name_on_two_services_have_two_locks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether the endpoint is a setting or, as botocore takes it, a variable."""
+    plain = path_of(Config(dest="s3://b/x"))
+    given = {path_of(Config(dest="s3://b/x", s3=S3Settings(endpoint=url))) for url in (ONE, TWO)}
+    assert len({plain, *given}) == 3
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, f"{ONE}/")
+            assert path_of(Config(dest="s3://b/x")) in given
+            assert path_of(Config(dest="s3://b/x", s3=S3Settings(endpoint=TWO))) in given
+            assert path_of(Config(dest="out")) == path_of(Config(dest="./out"))
 
 
 def test_the_lock_is_in_one_place_whatever_tmpdir_says(

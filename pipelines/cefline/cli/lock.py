@@ -52,9 +52,16 @@ def held(config: Config) -> Iterator[None]:
 
 
 def path_of(config: Config) -> Path:
-    """Return the lock of a destination and its state, however these are spelt."""
+    """Return the lock of a destination and its state, however these are spelt.
+
+    Buckets of one name on two services are two.
+    """
     dest = str(config.dest)
     where = f"{_spelt_out(dest)}\0{_spelt_out(config.state or default_state(dest))}"
+    given = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    endpoint = next(filter(None, (config.s3.endpoint, *given)), "")
+    if dest.startswith("s3://") and endpoint:
+        where += f"\0{endpoint.rstrip('/')}"
     digest = hashlib.sha256(where.encode(errors="surrogatepass")).hexdigest()[:32]
     usable = (place for place in PLACES if os.access(place, os.W_OK | os.X_OK))
     place = next(usable, Path(tempfile.gettempdir()))
