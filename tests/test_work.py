@@ -75,6 +75,12 @@ def parts(site: Site, below: str) -> list[tuple[str, bytes]]:
     return [(key.split("/")[2], gzip.decompress(site.read(key, below))) for key in keys]
 
 
+def by_one_machine(site: Site, config: Config) -> list[tuple[str, bytes]]:
+    """Return the parts that one machine makes of the sources of a config, at another place."""
+    export(replace(config, dest=f"{site.top}/whole"))
+    return parts(site, "whole")
+
+
 def placed(site: Site, path: Path) -> str:
     """Return the name of a source: on S3, where the site is."""
     return site.s3.put(f"in/{path.name}", path.read_bytes()) if site.s3 else str(path)
@@ -197,9 +203,7 @@ def test_what_one_began_another_finishes(site: Site, first: Callable[[Config], R
     assert len(site.objects()) == 2
     (report,) = (spread if first is export else export)(config).sources
     assert report.outcome == "delivered"
-    whole = replace(config, dest=f"{site.top}/whole")
-    export(whole)
-    assert parts(site, "out") == parts(site, "whole")
+    assert parts(site, "out") == by_one_machine(site, config)
 
 
 def half(config: Config, first: Callable[[Config], Report], staging: Path) -> None:
@@ -226,9 +230,7 @@ def test_a_delivery_goes_on_with_the_splits_of_its_plan(
         work.convert(other, item)
     (report,) = spread(other).sources
     assert (report.error, report.outcome) == (None, "delivered")
-    whole = replace(config, dest=f"{site.top}/whole")
-    export(whole)
-    assert parts(site, "out") == parts(site, "whole")
+    assert parts(site, "out") == by_one_machine(site, config)
 
 
 def test_lines_are_cut_as_planned_or_not_at_all(site: Site, staging_root: Path) -> None:
@@ -241,9 +243,7 @@ def test_lines_are_cut_as_planned_or_not_at_all(site: Site, staging_root: Path) 
     assert "was begun with split_size = 30000" in str(report.sources[0].error)
     assert len(site.objects()) == 2
     assert spread(config).sources[0].outcome == "delivered"
-    whole = replace(config, dest=f"{site.top}/whole")
-    export(whole)
-    assert parts(site, "out") == parts(site, "whole")
+    assert parts(site, "out") == by_one_machine(site, config)
 
 
 def test_a_plan_that_is_made_meanwhile_is_heeded(site: Site, staging_root: Path) -> None:

@@ -134,6 +134,7 @@ class _Part:
         return key_of(self.plan, self.turn, self.number)
 
     def published(self, dest: Store, size: int, digest: str) -> Published:
+        """Return it as it lies at the destination, by its stored bytes and their SHA-256."""
         staged, key = self.staged, self.key
         said = self.plan["parts"][self.number - 1]
         url = f"{dest.url}/{key}"
